@@ -1,0 +1,255 @@
+"""The `zanari` command: verbs for developers and operators. Each says what it did, or what to do about it."""
+
+import json
+import secrets
+import string
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+from uuid import UUID
+
+import asyncpg
+import httpx
+import typer
+import uvloop
+from pydantic import SecretStr
+
+from zanari_api import serving
+from zanari_api.kit.msisdn import parse_msisdn
+from zanari_api.main import create_app
+from zanari_api.mpesa.signature import sign
+from zanari_api.runtime import migrations
+from zanari_api.runtime.migrations import MigrationError
+from zanari_api.sandbox import demo
+from zanari_api.sandbox.auth import TokenMint
+from zanari_api.sandbox.demo import Demo
+from zanari_api.sandbox.postgres import EmbeddedPostgresError
+from zanari_api.serving import PortInUse
+from zanari_api.settings import Settings, SettingsInvalid
+
+app = typer.Typer(
+    name="zanari",
+    help="Round-up savings on M-PESA spends. Variables are documented in .env.example.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+FAILED: Final = 1
+EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError)
+
+
+def main() -> None:
+    """Run the command; what is expected to go wrong ends in one line on standard error and exit code 1."""
+    try:
+        app()
+    except EXPECTED as error:
+        _fail(str(error))
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        _fail(f"{type(error).__name__}: {error}")
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API. In development, missing parts (Postgres, Auth, secrets) are made under ./.zanari/."""
+
+    _run(_serve(Settings.load()))
+
+
+@app.command()
+def dev() -> None:
+    """Serve with a demo saver, and print a token and a signed request to paste."""
+    settings = Settings.load()
+    if not settings.in_development:
+        _fail("dev is for ENVIRONMENT=development; use serve")
+    _run(_dev(settings))
+
+
+@app.command()
+def migrate(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be applied; change nothing.")
+    ] = False,
+) -> None:
+    """Apply the migrations of this build to DATABASE_MIGRATION_URL (or DATABASE_URL, or the embedded database).
+
+    Refuses a changed, missing or out-of-order migration. Interchangeable with `supabase db push`.
+    """
+    _run(_migrate(dry_run=dry_run))
+
+
+@app.command()
+def token(
+    saver: Annotated[UUID, typer.Option(help="The saver's id in Auth.")] = demo.DEMO_SAVER,
+    phone: Annotated[str | None, typer.Option(help="The phone that Auth confirmed.")] = demo.DEMO_PHONE,
+    expires_in: Annotated[int, typer.Option(min=1, help="Seconds until it expires.")] = 3600,
+) -> None:
+    """Print an access token of the Auth emulator in ./.zanari/, for development."""
+    if not Settings.load().in_development:
+        _fail("tokens of the emulator are for ENVIRONMENT=development; real ones come from Supabase Auth")
+    home = _home()
+    home.mkdir(exist_ok=True)
+    mint = TokenMint(home, issuer=serving.EMULATED_ISSUER)
+    _say(mint.mint(saver, _msisdn(phone) if phone else None, expires_in=expires_in))
+
+
+@app.command()
+def spend(
+    amount: Annotated[str, typer.Argument(help="What was spent, in shillings: 147 or 23.73.")] = "147",
+    phone: Annotated[str, typer.Option(help="The number that paid.")] = demo.DEMO_PHONE,
+    receipt: Annotated[str | None, typer.Option(help="M-PESA's receipt; a new one when left out.")] = None,
+    merchant: Annotated[str, typer.Option(help="Who was paid.")] = "Mama Njeri Shop",
+    url: Annotated[str | None, typer.Option(help="The API; http://HOST:PORT when left out.")] = None,
+) -> None:
+    """Send a signed spend to a running API and print its answer. Exit code 1 unless it was taken."""
+    settings = serving.with_development_secrets(Settings.load(), _home())
+    secret = settings.mpesa_webhook_secret
+    if secret is None:
+        _fail("MPESA_WEBHOOK_SECRET is not set, so nothing can be signed")
+    try:
+        Decimal(amount)
+    except InvalidOperation:
+        _fail(f"{amount} is not an amount")
+    body = demo.spend_body(
+        receipt=receipt or new_receipt(), amount=amount, phone=_msisdn(phone), merchant=merchant
+    )
+    signature = sign(secret.get_secret_value().split(",")[0].strip(), body, datetime.now(UTC))
+    base_url = url or f"http://{settings.host}:{settings.port}"
+    try:
+        response = httpx.post(
+            f"{base_url}/api/v1/mpesa/webhooks/roundup",
+            content=body,
+            headers={"Content-Type": "application/json", "X-Mpesa-Signature": signature},
+            timeout=30,
+        )
+    except httpx.HTTPError as error:
+        _fail(f"no answer from {base_url}: {error}. Is the API running (zanari dev)?")
+    _say(json.dumps(response.json(), indent=2))
+    if not response.is_success:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def openapi(
+    output: Annotated[
+        Path | None, typer.Option(help="A file to write; standard output when left out.")
+    ] = None,
+) -> None:
+    """Print the API's OpenAPI document. Needs no database."""
+    throwaway = Settings(
+        environment="production",  # pyright: ignore[reportArgumentType]
+        database_url="postgresql://nowhere",  # pyright: ignore[reportArgumentType]
+        supabase_url="https://nowhere.invalid",
+        pii_keys="none:" + "A" * 43 + "=",  # pyright: ignore[reportArgumentType]
+        mpesa_shortcode="600000",
+        mpesa_webhook_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing: nothing is served)
+        mpesa_callback_tokens="0" * 32,  # pyright: ignore[reportArgumentType]
+    )
+    text = json.dumps(create_app(throwaway).openapi(), indent=2)
+    if output is None:
+        _say(text)
+    else:
+        output.write_text(text + "\n")
+        _say(f"Wrote {output}")
+
+
+async def _serve(settings: Settings) -> None:
+    with serving.bind(settings.host, settings.port) as listener:
+        async with serving.environment(settings, on_progress=_progress) as env:
+
+            async def ready(base_url: str) -> None:
+                _progress(f"Serving {base_url}")
+
+            await serving.serve(env, listener, on_ready=ready)
+
+
+async def _dev(settings: Settings) -> None:
+    with serving.bind(settings.host, settings.port) as listener:
+        async with serving.environment(settings, on_progress=_progress) as env:
+
+            async def ready(base_url: str) -> None:
+                if env.mint is None:
+                    _say(f"Serving {base_url}; SUPABASE_URL is set, so there is no demo saver.")
+                    return
+                made = Demo(
+                    base_url=base_url,
+                    token=env.mint.mint(demo.DEMO_SAVER, demo.DEMO_PHONE),
+                    webhook_secret=_first(env.settings.mpesa_webhook_secret),
+                    callback_token=_first(env.settings.mpesa_callback_tokens),
+                    shortcode=env.settings.mpesa_shortcode or "",
+                )
+                await demo.seed(made)
+                _say(demo.instructions(made, receipt=new_receipt()))
+
+            await serving.serve(env, listener, on_ready=ready, console=True)
+
+
+async def _migrate(*, dry_run: bool) -> None:
+    settings = Settings.load()
+    url = settings.database_migration_url or settings.database_url
+    if url is None and not settings.in_development:
+        _fail("DATABASE_MIGRATION_URL or DATABASE_URL is not set")
+    if url is None:
+        # The embedded database is migrated by starting it.
+        async with serving.environment(settings, on_progress=_progress):
+            _say("The embedded database is up to date.")
+        return
+    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url.get_secret_value(), timeout=10)
+    try:
+        if dry_run:
+            plan = await migrations.plan(connection)
+        else:
+            plan = await migrations.apply(
+                connection, lambda migration: _progress(f"Applying {migration.label}")
+            )
+    finally:
+        await connection.close()
+    done = "would be applied" if dry_run else "applied"
+    _say(f"{len(plan.pending)} {done}." if plan.pending else "Nothing to do: the database is up to date.")
+    if plan.ahead:
+        _say(f"The database is ahead of this build by {', '.join(plan.ahead)}; it can be served from.")
+
+
+def new_receipt() -> str:
+    """Return a receipt that looks like M-PESA's and that no payment has."""
+    return "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(10))
+
+
+def _home() -> Path:
+    return Path.cwd() / serving.HOME
+
+
+def _first(entries: SecretStr | None) -> str:
+    """Return the first entry of a list of secrets, without the flow it may be bound to."""
+    return (entries.get_secret_value() if entries else "").split(",")[0].strip().rpartition(":")[2]
+
+
+def _msisdn(phone: str) -> str:
+    try:
+        return parse_msisdn(phone)
+    except ValueError as error:
+        _fail(f"--phone: {error}")
+
+
+def _run(work: Coroutine[None, None, None]) -> None:
+    try:
+        uvloop.run(work)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _say(text: str) -> None:
+    typer.echo(text)
+
+
+def _progress(text: str) -> None:
+    """Tell a person what takes a while; standard output is left to logs and answers."""
+    typer.echo(text, err=True)
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"zanari: {reason}", err=True)
+    raise SystemExit(FAILED)

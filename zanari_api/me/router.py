@@ -1,0 +1,15 @@
+"""The saver's money over HTTP."""
+
+from fastapi import APIRouter
+
+from zanari_api.me import service
+from zanari_api.me.schemas import Wallet
+from zanari_api.runtime.deps import CurrentSaver
+
+router = APIRouter(prefix="/api/v1/users/me", tags=["users"])
+
+
+@router.get("/wallet")
+async def read_wallet(saver: CurrentSaver) -> Wallet:
+    """Read your wallet: money in no goal, money in your goals, round-ups that wait."""
+    return await saver.read(lambda tx: service.wallet(tx, saver_id=saver.id))

@@ -1,0 +1,97 @@
+"""The signed round-up webhook over HTTP: verified over the raw bytes before anything is read."""
+
+from datetime import datetime
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Header, Request, Response
+
+from zanari_api.kit.clock import utc_now
+from zanari_api.mpesa.config import MpesaConfig, config_of
+from zanari_api.mpesa.errors import InvalidSignature, MalformedRecord, WebhookNotConfigured
+from zanari_api.mpesa.records import Change, SpendRecord, SpendStatus, read_envelope
+from zanari_api.mpesa.schemas import WebhookAnswer, WebhookStatus
+from zanari_api.mpesa.spend_service import receive_spends
+from zanari_api.roundups.spends import Policy, Recorded
+from zanari_api.runtime.db import DatabaseUnavailable, Role, Tx, TryAgain
+from zanari_api.runtime.deps import Runtime, RuntimeOf
+from zanari_api.runtime.problems import refuses
+
+log = structlog.get_logger(__name__)
+
+router = APIRouter(prefix="/api/v1/mpesa/webhooks", tags=["mpesa"])
+
+
+@router.post(
+    "/roundup",
+    response_model=WebhookAnswer,
+    responses=refuses(InvalidSignature, MalformedRecord, WebhookNotConfigured, DatabaseUnavailable, TryAgain),
+    openapi_extra={"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+async def receive_spend(
+    request: Request,
+    runtime: RuntimeOf,
+    signature: Annotated[str | None, Header(alias="X-Mpesa-Signature")] = None,
+) -> Response:
+    """Record one M-PESA spend, or its reversal, and round it up. Safe to deliver again."""
+    config = config_of(request)
+    body = await request.body()
+    _verify(config, runtime, signature, body)
+    now = utc_now()
+    try:
+        envelope = read_envelope(body, now=now)
+    except MalformedRecord:
+        runtime.metrics.webhook_requests.labels("malformed").inc()
+        raise
+    record = envelope.record
+    if record is None or envelope.change is Change.DELETE or record.status is SpendStatus.FAILED:
+        answer = WebhookAnswer(status=WebhookStatus.IGNORED, transaction_id=envelope.receipt, round_up=None)
+    else:
+        recorded = await _record(runtime, record, policy=policy_of(runtime, config, now))
+        answer = WebhookAnswer(
+            status=WebhookStatus(recorded.status), transaction_id=record.receipt, round_up=recorded.round_up
+        )
+    runtime.metrics.webhook_requests.labels(answer.status).inc()
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+def _verify(config: MpesaConfig, runtime: Runtime, signature: str | None, body: bytes) -> None:
+    """Raise WebhookNotConfigured or InvalidSignature. A wrong signature is counted; its log line has a budget."""
+    if not config.signature.configured:
+        runtime.metrics.webhook_requests.labels("not_configured").inc()
+        raise WebhookNotConfigured(retry_after=60)
+    try:
+        config.signature.verify(signature, body)
+    except InvalidSignature as refusal:
+        runtime.metrics.credentials_refused.labels("signature").inc()
+        runtime.metrics.webhook_requests.labels("invalid_signature").inc()
+        config.refused_log.warning(credential="signature", **refusal.context)
+        raise
+
+
+def policy_of(runtime: Runtime, config: MpesaConfig, now: datetime) -> Policy:
+    """Return what decisions taken now depend on."""
+    return Policy(
+        feature_enabled=runtime.features.round_ups,
+        own_shortcodes=config.shortcodes,
+        now=now,
+        keyring=runtime.keyring,
+    )
+
+
+async def _record(runtime: Runtime, record: SpendRecord, *, policy: Policy) -> Recorded:
+    keys = await runtime.service_keys.keys()
+
+    async def receive(tx: Tx) -> Recorded:
+        (recorded,) = await receive_spends(tx, [record], index=keys.index, policy=policy)
+        return recorded
+
+    recorded = await runtime.database.unit_of_work(receive, role=Role.SYSTEM)
+    log.info(
+        "spend_received",
+        status=recorded.status,
+        outcome=recorded.decision and recorded.decision.outcome,
+        reason=recorded.decision and recorded.decision.reason,
+        round_up_cents=recorded.decision and recorded.decision.round_up_cents,
+    )
+    return recorded

@@ -1,0 +1,49 @@
+"""What is known of some receipts, read under their locks: as what they were counted, and the spends they became."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from zanari_api.roundups import queries
+from zanari_api.roundups.queries import SpendRow
+from zanari_api.roundups.spends import Source, Spend
+from zanari_api.runtime.db import Tx
+from zanari_api.transactions import receipts
+from zanari_api.transactions.receipts import ReceiptRole
+
+
+@dataclass(frozen=True, slots=True)
+class Registers:
+    """The receipts of one call, by role, and the spends recorded before it."""
+
+    signed_by: dict[str, UUID | None]
+    """Whose signed spend each receipt is, those just claimed included."""
+
+    deposits: frozenset[str]
+    reversed: frozenset[str]
+    spends: tuple[SpendRow, ...]
+
+    def owner(self, spend: Spend) -> UUID | None:
+        """Return whose spend this is: for signed news the receipt's first claimant, else the saver who told us."""
+        if spend.source is Source.WEBHOOK and spend.receipt in self.signed_by:
+            return self.signed_by[spend.receipt]
+        return spend.saver_id
+
+    def known(self, spend: Spend) -> SpendRow | None:
+        """Return the spend that this one is another delivery of."""
+        owner = self.owner(spend)
+        return next((row for row in self.spends_of(spend.receipt) if row.saver_id == owner), None)
+
+    def spends_of(self, receipt: str) -> list[SpendRow]:
+        return [row for row in self.spends if row.receipt == receipt]
+
+
+async def read_registers(tx: Tx, wanted: Sequence[str]) -> Registers:
+    """Read what these receipts, which are locked, were counted as."""
+    counted = await receipts.find(tx, wanted)
+    return Registers(
+        signed_by={row.receipt: row.saver_id for row in counted if row.role == ReceiptRole.SIGNED_SPEND},
+        deposits=frozenset(row.receipt for row in counted if row.role == ReceiptRole.DEPOSIT),
+        reversed=frozenset(row.receipt for row in counted if row.role == ReceiptRole.REVERSAL),
+        spends=tuple(await queries.find_spends_of_receipts(tx, receipts=wanted)),
+    )

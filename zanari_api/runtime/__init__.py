@@ -1,0 +1,1 @@
+"""What every slice stands on: the database, identity, idempotency, problems, logs and metrics. Knows nothing of saving."""

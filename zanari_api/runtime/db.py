@@ -1,0 +1,235 @@
+"""The one way to the database: typed SQL on a transaction with a role and a saver. Decides nothing."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, LiteralString, Protocol, TypeVar, cast
+from uuid import UUID
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+
+from zanari_api.kit.errors import Unavailable
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+RERUNS_MAX: Final = 3
+ACQUIRE_TIMEOUT_S: Final = 5.0
+COMMAND_TIMEOUT_S: Final = 15.0
+
+log = structlog.get_logger(__name__)
+
+
+class Rerun(Exception):  # noqa: N818 (an instruction to the unit of work)
+    """What the work read before it could lock is no longer so: run it again from its first line."""
+
+
+CLASHES = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, Rerun)
+"""40P01, 40001 and our own request: the transaction did nothing and may be run again from its first line."""
+
+OUTAGES = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""What the driver raises when the database is away or too busy; none of them is the request's fault."""
+
+
+class Role(StrEnum):
+    """The database role a transaction runs as."""
+
+    API = "zanari_api"
+    "a saver's own request; row level security limits it to that saver"
+
+    SYSTEM = "zanari_system"
+    "webhooks, callbacks and the worker; spans savers"
+
+
+class DatabaseUnavailable(Unavailable):
+    """The service cannot reach its database. Nothing was changed; send the same request again."""
+
+    code = "database_unavailable"
+
+
+class TryAgain(Unavailable):
+    """Too many requests changed the same things at once. Nothing was changed; send the same request again."""
+
+    code = "try_again"
+
+
+class _Connection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgument, reportUntypedBaseClass]
+    """A connection without the reset query: nothing session-wide is ever set, and it costs a third of speed."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class _Driver(Protocol):
+    """The part of asyncpg's connection that is used, typed so that only literal SQL passes."""
+
+    async def fetch(self, query: LiteralString, *args: object) -> list[asyncpg.Record]: ...
+    async def fetchrow(self, query: LiteralString, *args: object) -> asyncpg.Record | None: ...
+    async def fetchval(self, query: LiteralString, *args: object) -> object: ...
+    async def execute(self, query: LiteralString, *args: object) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something a transaction did that is to be counted once it is committed, and never if it is not."""
+
+    name: str
+    labels: tuple[str, ...]
+    value: int
+
+
+class Tx:
+    """One open transaction. Every statement is a literal: a built string does not type-check."""
+
+    def __init__(self, driver: _Driver) -> None:
+        self._driver = driver
+        self.facts: list[Fact] = []
+
+    def note(self, name: str, *labels: str, value: int = 1) -> None:
+        """Remember a fact for the metrics; a transaction that is rolled back or run again counts nothing."""
+        self.facts.append(Fact(name, labels, value))
+
+    async def fetch_one(self, row: Callable[..., Row], sql: LiteralString, *args: object) -> Row | None:
+        """Return the first row as a `row`, built by column name; None when there is none."""
+        record = await self._driver.fetchrow(sql, *args)
+        return None if record is None else row(**dict(record))
+
+    async def fetch_all(self, row: Callable[..., Row], sql: LiteralString, *args: object) -> list[Row]:
+        """Return all rows, each built by column name."""
+        return [row(**dict(record)) for record in await self._driver.fetch(sql, *args)]
+
+    async def fetch_value(self, kind: type[T], sql: LiteralString, *args: object) -> T | None:
+        """Return the first column of the first row, which must be a `kind` or null."""
+        value = await self._driver.fetchval(sql, *args)
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"the statement returned {type(value).__name__}, not {kind.__name__}")
+        return value
+
+    async def execute(self, sql: LiteralString, *args: object) -> str:
+        """Run a statement and return its command tag."""
+        return await self._driver.execute(sql, *args)
+
+
+async def _roll_back(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    """Leave no transaction open on a connection that returns to the pool: no reset query would end it."""
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("ROLLBACK")
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+class Database:
+    """A small pool of connections and the transactions made on it.
+
+    `pool_max`: about 8 is the measured optimum; more connections contend for the same rows.
+    `on_commit` is handed the facts of each transaction, after its commit.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        pool_max: int = 8,
+        on_rerun: Callable[[], None] = lambda: None,
+        on_commit: Callable[[Sequence[Fact]], None] = lambda _: None,
+    ) -> None:
+        self._dsn = dsn
+        self._pool_max = pool_max
+        self._on_rerun = on_rerun
+        self._on_commit = on_commit
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def open(self) -> None:
+        """Prepare the pool. Connects lazily, so that a service can start before its database does."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn,
+            min_size=0,
+            max_size=self._pool_max,
+            connection_class=cast("type[asyncpg.Connection[asyncpg.Record]]", _Connection),
+            timeout=ACQUIRE_TIMEOUT_S,
+            command_timeout=COMMAND_TIMEOUT_S,
+            server_settings={"application_name": "zanari", "timezone": "UTC"},
+        )
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    def pool_use(self) -> tuple[int, int]:
+        """Return (connections in use, connections at most)."""
+        if self._pool is None:
+            return 0, self._pool_max
+        return self._pool.get_size() - self._pool.get_idle_size(), self._pool_max
+
+    @asynccontextmanager
+    async def transaction(self, role: Role, saver_id: UUID | None = None) -> AsyncGenerator[Tx, None]:
+        """Open a READ COMMITTED transaction as `role`, for `saver_id` where row level security needs one.
+
+        Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when the
+        database cannot be reached, or goes away meanwhile.
+        """
+        if self._pool is None:
+            raise DatabaseUnavailable("The database pool is not open.")
+        try:
+            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+                try:
+                    # The only built SQL text: an enum member and a UUID, neither of which can carry a quote.
+                    await connection.execute(
+                        f"BEGIN; SET LOCAL ROLE {role.value};"
+                        f" SELECT set_config('zanari.saver_id', '{saver_id or ''}', true)"
+                    )
+                    tx = Tx(cast("_Driver", cast("object", connection)))
+                    yield tx
+                    await connection.execute("COMMIT")
+                except asyncpg.InterfaceError as error:
+                    # The driver uses one class for its caller's mistakes and for a connection that is gone.
+                    if connection.is_closed():
+                        raise ConnectionResetError from error
+                    await _roll_back(connection)
+                    raise
+                except BaseException:
+                    await _roll_back(connection)
+                    raise
+            self._on_commit(tx.facts)
+        except OUTAGES as error:
+            log.warning("database_unavailable", error=type(error).__name__)
+            raise DatabaseUnavailable(error=type(error).__name__) from error
+
+    async def unit_of_work(
+        self, work: Callable[[Tx], Awaitable[T]], *, role: Role, saver_id: UUID | None = None
+    ) -> T:
+        """Run `work` in one transaction and return what it returned, after the commit.
+
+        A deadlock or serialisation failure re-runs `work` whole, so it must have no effect outside
+        the database. Raises TryAgain when three runs clashed, DatabaseUnavailable as `transaction`.
+        """
+        for attempt in range(1, RERUNS_MAX + 1):
+            try:
+                async with self.transaction(role, saver_id) as tx:
+                    return await work(tx)
+            except CLASHES:
+                if attempt == RERUNS_MAX:
+                    break
+                self._on_rerun()
+                await asyncio.sleep(random.uniform(0.005, 0.05) * attempt)  # noqa: S311 (jitter, not a secret)
+        raise TryAgain

@@ -1,0 +1,100 @@
+"""Whether the process lives, whether it may be sent traffic, and what it has counted."""
+
+import hmac
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final, Literal, LiteralString
+
+from fastapi import APIRouter, Header, Response
+
+from zanari_api.kit.clock import utc_now
+from zanari_api.kit.errors import Refusal, Unavailable
+from zanari_api.kit.schema import Schema
+from zanari_api.runtime import migrations
+from zanari_api.runtime.db import DatabaseUnavailable, Role
+from zanari_api.runtime.deps import Runtime, RuntimeOf
+from zanari_api.runtime.problems import refuses
+
+router = APIRouter(tags=["system"])
+
+READ_DURABILITY: Final[LiteralString] = """
+    SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit
+"""
+
+
+class NotReady(Unavailable):
+    """This replica must not be sent traffic."""
+
+    code = "not_ready"
+
+
+class MetricsTokenWrong(Refusal):
+    """Metrics need the bearer token of METRICS_TOKEN."""
+
+    code = "metrics_token_wrong"
+    status = 401
+
+
+class Health(Schema):
+    """The process answers; nothing else is said."""
+
+    status: Literal["healthy"] = "healthy"
+    timestamp: datetime
+
+
+class Readiness(Schema):
+    """This replica may be sent traffic."""
+
+    status: Literal["ready"] = "ready"
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Durability:
+    """The settings without which a commit may be lost."""
+
+    fsync: str
+    synchronous_commit: str
+
+
+@router.get("/health")
+async def read_health() -> Health:
+    """Tell that the process lives. Depends on nothing."""
+    return Health(timestamp=utc_now())
+
+
+@router.get("/health/ready", responses=refuses(NotReady, DatabaseUnavailable))
+async def read_readiness(runtime: RuntimeOf) -> Readiness:
+    """Tell whether this replica may be sent traffic: database there, migrated, and keeping what it commits."""
+    async with runtime.database.transaction(Role.SYSTEM) as tx:
+        durability = await tx.fetch_one(Durability, READ_DURABILITY)
+        lacking = await migrations.pending(tx)
+    if lacking:
+        raise NotReady(f"The database lacks migrations that this version needs: {', '.join(lacking)}.")
+    if durability != Durability("on", "on"):
+        raise NotReady(
+            "The database may lose what it has committed: fsync and synchronous_commit must be on."
+        )
+    return Readiness(timestamp=utc_now())
+
+
+def metrics_router(token: str | None) -> APIRouter:
+    """Return the route of /metrics; with a token, the caller must bear it."""
+    metrics = APIRouter(tags=["system"])
+
+    @metrics.get("/metrics", responses=refuses(MetricsTokenWrong))
+    async def read_metrics(  # pyright: ignore[reportUnusedFunction]
+        runtime: RuntimeOf, authorization: Annotated[str, Header()] = ""
+    ) -> Response:
+        """Read the metrics in Prometheus's text format."""
+        if token is not None and not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            raise MetricsTokenWrong
+        return await _expose(runtime)
+
+    return metrics
+
+
+async def _expose(runtime: Runtime) -> Response:
+    await runtime.activity.refresh()
+    body, content_type = runtime.metrics.expose()
+    return Response(body, headers={"Content-Type": content_type})

@@ -1,0 +1,179 @@
+"""Every metric of the service, on a registry of its own. Never puts a saver's id or number in a label."""
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Final
+
+import prometheus_client
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from zanari_api.kit.errors import Problem, Refusal, Unavailable
+
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
+OTHER_METHOD: Final = "other"
+"""What a made-up method is counted as, so that callers cannot invent series."""
+
+SERVER_ERRORS: Final = (500, 503)
+
+DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+AMOUNT_BUCKETS_KES: Final = (10, 50, 100, 500, 1000, 5000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000)
+
+TRANSACTION_TYPES: Final = ("spend", "deposit", "allocation", "goal_withdrawal", "payout")
+WEBHOOK_OUTCOMES: Final = (
+    "processed",
+    "duplicate",
+    "unmatched",
+    "ignored",
+    "invalid_signature",
+    "malformed",
+    "unavailable",
+)
+CREDENTIAL_KINDS: Final = ("access_token", "signature", "callback_token")
+LIMITS: Final = ("address", "saver", "pin")
+
+
+class Metrics:
+    """The service's metrics. One per application, so that two in one process never share a count.
+
+    A counter whose labels are known starts at 0: `increase()` cannot see one that is born at 1.
+    """
+
+    def __init__(self) -> None:
+        # Without this each counter is exposed a second time as a gauge of its birthday.
+        prometheus_client.disable_created_metrics()
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._declare_http()
+        self._declare_product()
+        self._declare_refusals()
+        self._declare_resources()
+        self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def _declare_http(self) -> None:
+        labels = ("method", "route", "status_code")
+        self._http_requests = Counter(
+            "http_requests_total", "Requests answered.", labels, registry=self.registry
+        )
+        self._http_duration = Histogram(
+            "http_request_duration_seconds",
+            "Time from the request's first byte to the answer's last.",
+            labels,
+            buckets=DURATION_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def _declare_product(self) -> None:
+        self.active_users = Gauge(
+            "active_users",
+            "Savers with an authenticated request in the last 15 minutes, over all replicas.",
+            registry=self.registry,
+        )
+        # Not 0: until the database was asked once, the number is not known.
+        self.active_users.set(math.nan)
+        self._transaction_amount = Histogram(
+            "transaction_amount_kes",
+            "Amounts of feed rows, in shillings.",
+            ("type",),
+            buckets=AMOUNT_BUCKETS_KES,
+            registry=self.registry,
+        )
+        for kind in TRANSACTION_TYPES:
+            self._transaction_amount.labels(kind)
+        self.spends = self._counter("zanari_spends_total", "Spends decided.", "outcome", "reason")
+        self.webhook_requests = self._counter(
+            "zanari_webhook_requests_total", "Signed webhook requests.", "outcome"
+        )
+        self.ledger_posts = self._counter(
+            "zanari_ledger_posts_total", "Transfers given to the ledger.", "kind", "outcome"
+        )
+        self.callbacks = self._counter("zanari_callbacks_total", "M-PESA callbacks.", "kind", "outcome")
+        self.start_at_zero(self.webhook_requests, WEBHOOK_OUTCOMES)
+
+    def _declare_refusals(self) -> None:
+        self.refusals = self._counter("zanari_refusals_total", "Requests refused, by problem code.", "code")
+        self.unavailable = self._counter(
+            "zanari_unavailable_total", "Requests that could not be served now, by problem code.", "code"
+        )
+        self.credentials_refused = self._counter(
+            "zanari_credentials_refused_total", "Tokens and signatures that were not valid.", "kind"
+        )
+        self.rate_limited = self._counter("zanari_rate_limited_total", "Requests over a rate limit.", "limit")
+        self.rate_limit_store_failures = self._counter(
+            "zanari_rate_limit_store_failures_total", "Requests let through because the counters were away."
+        )
+        self.start_at_zero(self.credentials_refused, CREDENTIAL_KINDS)
+        self.start_at_zero(self.rate_limited, LIMITS)
+
+    def _declare_resources(self) -> None:
+        self.reruns = self._counter(
+            "zanari_unit_of_work_reruns_total",
+            "Units of work run again after a deadlock or serialisation failure.",
+        )
+        self._connections_in_use = Gauge(
+            "zanari_db_connections_in_use", "Pooled database connections in use.", registry=self.registry
+        )
+        self._connections_max = Gauge(
+            "zanari_db_connections_max", "Pooled database connections at most.", registry=self.registry
+        )
+        self.facts_collected = Gauge(
+            "zanari_facts_collected_timestamp_seconds",
+            "When the facts that come from the database were last read from it.",
+            registry=self.registry,
+        )
+
+    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+        return Counter(name, documentation, labels, registry=self.registry)
+
+    @staticmethod
+    def start_at_zero(counter: Counter, *values: Iterable[str]) -> None:
+        """Expose `counter` at 0 for each combination of label values, one iterable per label."""
+        for labels in product(*values):
+            counter.labels(*labels)
+
+    def start_problems_at_zero(self) -> None:
+        """Expose each problem class that is defined by now at 0; called when all slices are imported."""
+        for family, counter in ((Refusal, self.refusals), (Unavailable, self.unavailable)):
+            self.start_at_zero(counter, {problem.code for problem in _descendants(family)})
+
+    def start_routes_at_zero(self, routes: Iterable[tuple[str, str]]) -> None:
+        """Expose the server errors of each (method, route) at 0, so that the first one is seen."""
+        for method, route in routes:
+            for status_code in SERVER_ERRORS:
+                self._http_requests.labels(method, route, str(status_code))
+
+    def watch_pool(self, pool_use: Callable[[], tuple[int, int]]) -> None:
+        """Read (connections in use, connections at most) from the pool at each scrape."""
+        self._connections_in_use.set_function(lambda: pool_use()[0])
+        self._connections_max.set_function(lambda: pool_use()[1])
+
+    def count_request(self, *, method: str, route: str, status_code: int, duration_s: float) -> None:
+        """Count one answered request. `route` is a template: a raw path would make a series per caller."""
+        key = (method if method in METHODS else OTHER_METHOD, route, status_code)
+        children = self._requests.get(key)
+        if children is None:
+            labels = (key[0], route, str(status_code))
+            children = (self._http_requests.labels(*labels), self._http_duration.labels(*labels))
+            self._requests[key] = children
+        children[0].inc()
+        children[1].observe(duration_s)
+
+    def observe_transaction(self, type_: str, amount_cents: int) -> None:
+        """Record the amount of one feed row. The one place where cents become shillings: a histogram."""
+        self._transaction_amount.labels(type_).observe(amount_cents / 100)
+
+    def count_problem(self, problem: Problem) -> None:
+        counter = self.unavailable if isinstance(problem, Unavailable) else self.refusals
+        counter.labels(problem.code).inc()
+
+    def expose(self) -> tuple[bytes, str]:
+        """Return the metrics in Prometheus's text format, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_LATEST
+
+
+def _descendants(problem: type[Problem]) -> set[type[Problem]]:
+    found: set[type[Problem]] = {problem}
+    for child in problem.__subclasses__():
+        found |= _descendants(child)
+    return found

@@ -1,0 +1,1 @@
+"""What development and the tests talk to in place of real services. Nothing here runs in production."""

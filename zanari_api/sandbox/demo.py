@@ -1,0 +1,110 @@
+"""Seeds a demo saver through the running API, as the app and M-PESA would, and says what to try. Writes no table."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+
+from zanari_api.kit.clock import EAT
+from zanari_api.mpesa.signature import sign
+
+DEMO_SAVER: Final = UUID("018f0000-0000-7000-8000-000000000001")
+DEMO_PHONE: Final = "254712345678"
+DEMO_GOAL: Final = "School fees"
+FIRST_DEPOSIT_RECEIPT: Final = "DEMO000001"
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """Where the demo runs and what it may do there."""
+
+    base_url: str
+    token: str
+    webhook_secret: str
+    callback_token: str
+    shortcode: str
+
+
+async def seed(demo: Demo) -> None:
+    """Make the demo saver, a goal and KES 500 in the wallet; what is there already stays. Raises httpx.HTTPError."""
+    headers = {"Authorization": f"Bearer {demo.token}"}
+    async with httpx.AsyncClient(base_url=demo.base_url, headers=headers, timeout=30) as client:
+        profile = await _json(client, "GET", "/api/v1/users/me")
+        goals = await _json(client, "GET", "/api/v1/goals")
+        if all(goal["is_default"] for goal in goals["data"]):
+            goal = {"name": DEMO_GOAL, "emoji": "🎓", "target_cents": 5_000_000}
+            await _json(client, "POST", "/api/v1/goals", goal)
+        await _json(
+            client,
+            "POST",
+            f"/callbacks/{demo.callback_token}/c2b/confirmation",
+            {
+                "TransactionType": "Pay Bill",
+                "TransID": FIRST_DEPOSIT_RECEIPT,
+                "TransTime": datetime.now(EAT).strftime("%Y%m%d%H%M%S"),
+                "TransAmount": "500.00",
+                "BusinessShortCode": demo.shortcode,
+                "BillRefNumber": profile["member_code"],
+                "MSISDN": "2547 ***** 678",
+                "FirstName": "DEMO",
+            },
+        )
+
+
+def spend_body(
+    *, receipt: str, amount: str, phone: str = DEMO_PHONE, merchant: str = "Mama Njeri Shop"
+) -> bytes:
+    """Return the body of a signed webhook for a spend at a till, now."""
+    record = {
+        "transaction_id": receipt,
+        "transaction_type": "buy_goods",
+        "amount": amount,
+        "phone_number": phone,
+        "transaction_time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "merchant_name": merchant,
+    }
+    return json.dumps({"record": record}).encode()
+
+
+def curl(demo: Demo, body: bytes) -> str:
+    """Return a request to paste: it does the main job, and is good for five minutes."""
+    signature = sign(demo.webhook_secret, body, datetime.now(UTC))
+    return (
+        f"curl -s {demo.base_url}/api/v1/mpesa/webhooks/roundup \\\n"
+        f"  -H 'Content-Type: application/json' \\\n"
+        f"  -H 'X-Mpesa-Signature: {signature}' \\\n"
+        f"  -d '{body.decode()}'"
+    )
+
+
+async def _json(client: httpx.AsyncClient, method: str, path: str, body: object = None) -> Any:
+    response = await client.request(method, path, json=body)
+    response.raise_for_status()
+    return response.json()
+
+
+def instructions(demo: Demo, *, receipt: str) -> str:
+    """Return what to read, what to paste and what to look at then."""
+    body = spend_body(receipt=receipt, amount="147")
+    return f"""
+Zanari is serving {demo.base_url}
+
+  API docs      {demo.base_url}/docs
+  demo saver    +{DEMO_PHONE}, KES 500 deposited, goal "{DEMO_GOAL}"
+  access token  {demo.token}
+
+Spend KES 147 at a shop: paste this (its signature is good for five minutes; `zanari spend` makes new ones)
+
+{curl(demo, body)}
+
+KES 3 went from the wallet to the goal. Paste it again: the answer is the same, marked duplicate. Then look at
+
+  curl -s {demo.base_url}/api/v1/goals -H 'Authorization: Bearer {demo.token}'
+  curl -s {demo.base_url}/api/v1/transactions -H 'Authorization: Bearer {demo.token}'
+  curl -s {demo.base_url}/metrics | grep zanari_spends
+
+Ctrl-C stops everything; the data stays in .zanari/.
+"""

@@ -1,0 +1,52 @@
+"""The secrets of a developer's machine: made on first start, kept in the sandbox's directory, never used elsewhere."""
+
+import base64
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+FILE: Final = "secrets.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DevelopmentSecrets:
+    """What production is given by its operator."""
+
+    pii_keys: str
+    webhook_secret: str
+    callback_token: str
+
+
+def load_or_make(home: Path) -> DevelopmentSecrets:
+    """Return the secrets under `home`, making them first where there are none. Two at once get the same ones."""
+    path = home / FILE
+    if not path.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        _write_once(path, json.dumps(asdict(_make())))
+    return DevelopmentSecrets(**json.loads(path.read_text()))
+
+
+def _make() -> DevelopmentSecrets:
+    return DevelopmentSecrets(
+        pii_keys="development:" + base64.b64encode(os.urandom(32)).decode(),
+        webhook_secret=secrets.token_urlsafe(32),
+        callback_token=secrets.token_hex(32),
+    )
+
+
+def _write_once(path: Path, text: str) -> None:
+    """Put a whole file in place unless there is one: readers see all of it or nothing. Readable by its owner only."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+    finally:
+        Path(temporary).unlink()

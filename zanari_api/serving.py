@@ -1,0 +1,149 @@
+"""Runs the service as a process: completes a developer's settings, binds the port, serves until told to stop."""
+
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import anyio
+import uvicorn
+from pydantic import SecretStr
+
+from zanari_api.main import create_app
+from zanari_api.runtime import logs
+from zanari_api.sandbox import database as sandbox_database
+from zanari_api.sandbox import secrets
+from zanari_api.sandbox.auth import TokenMint
+from zanari_api.sandbox.auth_server import AuthServer
+from zanari_api.sandbox.postgres import EmbeddedPostgres
+from zanari_api.settings import Settings
+
+HOME: Final = ".zanari"
+DATABASE: Final = "zanari"
+SERVICE_LOGIN: Final = "zanari_service"
+EMULATED_ISSUER: Final = "http://auth.zanari.localhost/auth/v1"
+DEVELOPMENT_SHORTCODE: Final = "600000"
+SHUTDOWN_TIMEOUT_S: Final = 20
+
+
+class PortInUse(Exception):  # noqa: N818 (reads as what it says)
+    """Another process listens on the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Complete settings, and in development what stands in for Supabase."""
+
+    settings: Settings
+    issuer: str | None = None
+    jwks_url: str | None = None
+    mint: TokenMint | None = None
+
+
+@asynccontextmanager
+async def environment(
+    settings: Settings, *, on_progress: Callable[[str], None]
+) -> AsyncGenerator[Environment, None]:
+    """Complete the settings for as long as the block runs; outside development they are taken as they are.
+
+    Starts an embedded Postgres where DATABASE_URL is unset, and the Auth emulator where SUPABASE_URL is.
+    Both keep what they need under .zanari/ in the working directory, and stop with the block.
+    """
+    if not settings.in_development:
+        yield Environment(settings)
+        return
+    home = Path.cwd() / HOME
+    settings = with_development_secrets(settings, home)
+    async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            server = EmbeddedPostgres(home / "postgres", on_progress=on_progress)
+            await anyio.to_thread.run_sync(server.start)
+            stack.callback(server.stop)
+            for notice in server.notices:
+                on_progress(notice)
+            await sandbox_database.prepare(server, DATABASE, on_progress=on_progress)
+            dsn = SecretStr(server.dsn(DATABASE, SERVICE_LOGIN))
+            settings = settings.model_copy(update={"database_url": dsn})
+        if settings.supabase_url is not None:
+            yield Environment(settings)
+            return
+        mint = TokenMint(home, issuer=EMULATED_ISSUER)
+        emulator = stack.enter_context(AuthServer(mint))
+        yield Environment(settings, issuer=mint.issuer, jwks_url=emulator.jwks_url, mint=mint)
+
+
+def with_development_secrets(settings: Settings, home: Path) -> Settings:
+    """Fill in the secrets and the shortcode that a developer has not set."""
+    made = secrets.load_or_make(home)
+    missing = {
+        "pii_keys": SecretStr(made.pii_keys),
+        "mpesa_webhook_secret": SecretStr(made.webhook_secret),
+        "mpesa_callback_tokens": SecretStr(made.callback_token),
+        "mpesa_shortcode": DEVELOPMENT_SHORTCODE,
+    }
+    return settings.model_copy(
+        update={name: value for name, value in missing.items() if getattr(settings, name) is None}
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Bind the port before anything slow is started. Raises PortInUse."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortInUse(
+            f"cannot listen on {host}:{port}: {error.strerror}; set PORT to another port"
+        ) from error
+    return listener
+
+
+async def serve(
+    env: Environment,
+    listener: socket.socket,
+    *,
+    on_ready: Callable[[str], Awaitable[None]],
+    console: bool = False,
+) -> None:
+    """Serve until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL."""
+    settings = env.settings
+    logs.configure(
+        level=settings.log_level,
+        environment=settings.environment,
+        version=settings.app_version,
+        console=console and sys.stdout.isatty(),
+    )
+    app = create_app(settings, issuer=env.issuer, jwks_url=env.jwks_url)
+    config = uvicorn.Config(
+        app,
+        loop="none",
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
+    )
+    server = uvicorn.Server(config)
+    # The server hands the signal it stopped for on to whoever had it before. Without these two it would
+    # end the process there and then, and leave what was started beside it running.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: None)
+    host, port = listener.getsockname()[:2]
+    async with anyio.create_task_group() as tasks:
+
+        async def run() -> None:
+            await server.serve(sockets=[listener])
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(run)
+        while not server.started:
+            await anyio.sleep(0.02)
+        await on_ready(f"http://{host}:{port}")

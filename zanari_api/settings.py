@@ -1,0 +1,148 @@
+"""Every variable the service reads, typed, with its meaning. Read once by main, worker and cli, and by nobody else."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    """Where the service runs."""
+
+    DEVELOPMENT = "development"
+    "on a developer's machine: what is not set is made and kept under .zanari/"
+
+    STAGING = "staging"
+    "as production, with M-PESA's sandbox"
+
+    PRODUCTION = "production"
+    "with people's money"
+
+
+class SettingsInvalid(Exception):  # noqa: N818 (reads as what it says)
+    """Variables are missing or wrong. The text names them and says what they should be, never what they are."""
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _blank_is_unset(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Optional = Annotated[str | None, BeforeValidator(_blank_is_unset)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
+
+
+class Settings(BaseSettings):
+    """The service's variables. Lists are comma-separated; an empty value is as good as none.
+
+    Secrets have no default. In development what is missing is made on first start and kept under .zanari/.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="", case_sensitive=False, frozen=True, extra="ignore")
+
+    environment: Environment = Environment.DEVELOPMENT
+    """development, staging or production."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """The least level that is logged."""
+
+    app_version: str = "0.1.0"
+    """The version in logs and at /health."""
+
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """The port to listen on; 0 for any free one."""
+
+    database_url: OptionalSecret = None
+    """Postgres, as the login zanari_service. Unset in development: an embedded Postgres under .zanari/."""
+
+    database_migration_url: OptionalSecret = None
+    """Postgres for `zanari migrate` alone, as the role that owns the schemas. Default: DATABASE_URL."""
+
+    supabase_url: Optional = None
+    """The Supabase project, issuer of access tokens. Unset in development: an emulator of Supabase Auth."""
+
+    supabase_jwt_secret: OptionalSecret = None
+    """The legacy shared secret of HS256 tokens. Leave it unset where tokens are signed with ES256 or RS256."""
+
+    pii_keys: OptionalSecret = None
+    """Keys that wrap the keys of personal data: kid:base64 of 32 bytes, the active one first."""
+
+    mpesa_shortcode: Optional = None
+    """The paybill that savers pay into. Several may be given; payments to any other are not ours."""
+
+    mpesa_webhook_secret: OptionalSecret = None
+    """Secrets that sign the round-up webhook; several while one is being replaced."""
+
+    mpesa_webhook_public_key: Optional = None
+    """An Ed25519 public key (PEM text) that may sign the round-up webhook instead."""
+
+    mpesa_webhook_allow_untimed: bool = False
+    """Accept a bare HMAC of the body, which can be replayed for ever."""
+
+    mpesa_callback_tokens: OptionalSecret = None
+    """Secret path tokens of callbacks, 32 or more lower-case hex digits each; flow:token for one flow."""
+
+    redis_url: OptionalSecret = None
+    """Redis for rate limits that all replicas share. Unset: each replica counts alone."""
+
+    cors_origins: List = ()
+    """Browser origins that may call the API."""
+
+    metrics_token: OptionalSecret = None
+    """The bearer token that /metrics asks for. Unset: anyone who reaches the port may read it."""
+
+    trusted_proxies: List = ()
+    """Addresses or networks of proxies whose X-Forwarded-For is believed."""
+
+    rate_limit_saver: Annotated[int, Field(ge=1)] = 600
+    """Requests a minute for one saver."""
+
+    rate_limit_address: Annotated[int, Field(ge=1)] = 6000
+    """Requests a minute for one address; carriers put many savers behind one."""
+
+    feature_rollup_enabled: Annotated[
+        bool, Field(validation_alias=AliasChoices("FEATURE_ROLLUP_ENABLED", "FEATURE_ROUNDUP_ENABLED"))
+    ] = True
+    """Round-ups. While off, spends are recorded and skipped with the reason feature_disabled."""
+
+    feature_goals_enabled: bool = True
+    """The goals routes. While off they answer 403 feature_disabled."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment. Raises SettingsInvalid, which names variables and never shows a value."""
+        try:
+            return cls()
+        except ValidationError as invalid:
+            problems = invalid.errors(include_url=False, include_input=False, include_context=False)
+            raise SettingsInvalid(
+                "; ".join(f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in problems)
+            ) from None
+
+    @property
+    def in_development(self) -> bool:
+        return self.environment is Environment.DEVELOPMENT
+
+    def missing(self) -> list[str]:
+        """Return the names of variables that this environment cannot do without and that are not set."""
+        needed = {
+            "DATABASE_URL": self.database_url,
+            "SUPABASE_URL": self.supabase_url,
+            "PII_KEYS": self.pii_keys,
+            "MPESA_SHORTCODE": self.mpesa_shortcode,
+            "MPESA_CALLBACK_TOKENS": self.mpesa_callback_tokens,
+        }
+        if self.environment is Environment.PRODUCTION:
+            signing = self.mpesa_webhook_secret or self.mpesa_webhook_public_key
+            needed["MPESA_WEBHOOK_SECRET or MPESA_WEBHOOK_PUBLIC_KEY"] = signing
+        return [name for name, value in needed.items() if not value]
