@@ -54,7 +54,6 @@ def main() -> None:
 @app.command()
 def serve() -> None:
     """Serve the API. In development, missing parts (Postgres, Auth, secrets) are made under ./.zanari/."""
-
     _run(_serve(Settings.load()))
 
 

@@ -144,6 +144,6 @@ async def serve(
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(run)
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 (the server offers a flag and no event)
             await anyio.sleep(0.02)
         await on_ready(f"http://{host}:{port}")

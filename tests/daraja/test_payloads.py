@@ -133,9 +133,10 @@ def test_whatever_else_is_missing_the_payment_is_read(missing: str) -> None:
 
 
 def test_odd_values_in_side_fields_do_not_lose_the_payment() -> None:
-    odd = dict.fromkeys(("BillRefNumber", "InvoiceNumber", "MSISDN", "FirstName", "LastName"), ["odd"])
-    payment = changed(**odd)
+    odd = {name: ["odd"] for name in ("BillRefNumber", "InvoiceNumber", "MSISDN", "FirstName", "LastName")}
+    payment = changed(**odd, MiddleName=True)
     assert (payment.account_reference, payment.msisdn_raw, payment.last_name) == ("", None, None)
+    assert payment.middle_name is None
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def test_a_mistyped_goal_leaves_the_member_code_standing(typed: str) -> None:
         f"7{CODE}",
         f"A{CODE}",
         f"{CODE}é",
+        f"{CODE}bé",
+        f"{CODE}\u0131",
         f"{CODE}?",
         CODE[:7] + str((int(CODE[7]) + 1) % 10),
         CODE[1] + CODE[0] + CODE[2:],

@@ -16,7 +16,8 @@ def test_older_and_longer_receipts_are_read(written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["", "ABCDE", "A" * 21, "UGAQ XB3O0M", "UGAQ-XB3O0M", "ßGAQXB3O0M\u0130", "A\x00BCDEF"]
+    "written",
+    ["", "ABCDE", "A" * 21, "UGAQ XB3O0M", "UGAQ-XB3O0M", "ßGAQXB3O0M", "UGAQXB3O0\u0131", "A\x00BCDEF"],
 )
 def test_other_text_is_no_receipt(written: str) -> None:
     with pytest.raises(ValueError, match="receipt"):

@@ -343,6 +343,7 @@ def test_a_record_tells_which_receipt_it_undoes(
         ("merchant_name", 7),
         ("merchant_shortcode", "6" * 21),
         ("merchant_shortcode", 1.5),
+        ("merchant_shortcode", True),
         ("account_reference", "x" * 101),
         ("balance_after", "lots"),
         ("balance_after", True),

@@ -139,6 +139,11 @@ def test_an_ed25519_signature_helps_where_the_secret_does_not_fit() -> None:
     verifier(SECRET, public_key_pem=PUBLIC_PEM).verify(header, BODY)
 
 
+def test_one_good_ed25519_signature_among_several_is_enough() -> None:
+    header = f"t={SECONDS},v1a={ed25519(BODY + b' ')},v1a={ed25519()}"
+    verifier(public_key_pem=PUBLIC_PEM).verify(header, BODY)
+
+
 def test_an_ed25519_signature_counts_for_nothing_without_a_public_key() -> None:
     refuses(verifier(SECRET), f"t={SECONDS},v1a={ed25519()}")
 

@@ -42,6 +42,11 @@ def test_nothing_is_split_into_nothing() -> None:
     assert allocate(0, [goal(A, 1, 50), spare()]) == []
 
 
+def test_the_default_goal_takes_all_that_is_left_even_if_it_is_given_a_room() -> None:
+    limited = GoalShare(goal_id=SPARE, priority=1, room_cents=10, is_default=True)
+    assert split(300, goal(A, 1, room=100), limited) == {A: 100, SPARE: 200}
+
+
 def test_without_percentages_the_first_goal_by_priority_gets_all() -> None:
     assert split(300, goal(A, 2), spare(), goal(B, 1)) == {B: 300}
 

@@ -1,4 +1,4 @@
-"""Metrics: the documented names and labels, and nothing that is exposed, coded or documented without the others."""
+"""Metrics: the documented names and labels, and nothing exposed, coded or documented without the others."""
 
 import math
 import re
@@ -16,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="u
 DOCUMENTED = {
     match["name"]: (match["type"], tuple(re.findall(r"`(\w+)`", match["labels"])))
     for match in re.finditer(
-        r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \| (?P<labels>[^|]*) \| \S.* \|$", PAGE, re.MULTILINE
+        r"^\| `(?P<name>\w+)` \| (?P<type>\w+) \|(?P<labels>[^|]*)\| \S.* \|$", PAGE, re.MULTILINE
     )
 }
 

@@ -1,4 +1,4 @@
-"""Rate limits: who is over them is told so and when to come back; losing the counters loses nobody a request."""
+"""Rate limits: who is over is told when to come back; losing the counters costs nobody a request."""
 
 import asyncio
 import shutil
@@ -205,7 +205,7 @@ async def test_two_replicas_share_their_counters_in_redis(
     served = []
     for turn in range(6):
         async with browse(serve(replicas[turn % 2], metrics)) as client:
-            served.append((await client.get(f"/api/v1/goals?saver={saver}")))
+            served.append(await client.get(f"/api/v1/goals?saver={saver}"))
     assert [response.status_code for response in served] == [200] * 4 + [429] * 2
     assert 1 <= int(served[-1].headers["retry-after"]) <= 60
     for replica in replicas:

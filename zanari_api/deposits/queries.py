@@ -1,5 +1,6 @@
 """Every statement on savings.deposits and mpesa.suspense_items; no decisions, no commits."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
@@ -25,45 +26,44 @@ FIND_BOOKED_AMOUNT: Final[LiteralString] = """
 """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """A payment into our paybill, as M-PESA told us of it."""
+
+    receipt: str
+    amount_cents: int
+    shortcode: str
+    event_at: datetime
+    callback_id: UUID
+
+
 async def insert_deposit(
-    tx: Tx,
-    *,
-    saver_id: UUID,
-    deposit_id: UUID,
-    receipt: str,
-    amount_cents: int,
-    goal_id: UUID | None,
-    shortcode: str,
-    callback_id: UUID,
-    event_at: datetime,
+    tx: Tx, payment: Payment, *, saver_id: UUID, deposit_id: UUID, goal_id: UUID | None
 ) -> None:
     await tx.execute(
         INSERT_DEPOSIT,
         saver_id,
         deposit_id,
-        receipt,
+        payment.receipt,
         "c2b",
-        amount_cents,
+        payment.amount_cents,
         goal_id,
-        shortcode,
-        callback_id,
-        event_at,
+        payment.shortcode,
+        payment.callback_id,
+        payment.event_at,
     )
 
 
-async def insert_suspense_item(
-    tx: Tx,
-    *,
-    item_id: UUID,
-    receipt: str,
-    amount_cents: int,
-    shortcode: str,
-    reason: str,
-    callback_id: UUID,
-    event_at: datetime,
-) -> None:
+async def insert_suspense_item(tx: Tx, payment: Payment, *, item_id: UUID, reason: str) -> None:
     await tx.execute(
-        INSERT_SUSPENSE_ITEM, item_id, receipt, amount_cents, shortcode, reason, callback_id, event_at
+        INSERT_SUSPENSE_ITEM,
+        item_id,
+        payment.receipt,
+        payment.amount_cents,
+        payment.shortcode,
+        reason,
+        payment.callback_id,
+        payment.event_at,
     )
 
 

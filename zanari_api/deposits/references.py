@@ -11,7 +11,7 @@ _LONGEST: Final = 64
 # What people put between digits and letters, dashes of every width included.
 _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015\u2212._/:#,]+")
 
-_REFERENCE: Final = re.compile(r"(?P<code>[0-9]{8})(?P<suffix>[A-Z]\w*)?", re.ASCII)
+_REFERENCE: Final = re.compile(r"(?P<code>[0-9]{8})(?P<suffix>[A-Za-z]\w*)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,9 @@ def parse_account_reference(text: str) -> MemberReference | None:
     """
     if len(text) > _LONGEST:
         return None
-    match = _REFERENCE.fullmatch(_SEPARATORS.sub("", text).upper())
+    match = _REFERENCE.fullmatch(_SEPARATORS.sub("", text))
     if match is None or not is_member_code(match["code"]):
         return None
     suffix = match["suffix"]
-    return MemberReference(match["code"], suffix if suffix is not None and len(suffix) == 1 else None)
+    letter = suffix.upper() if suffix is not None and len(suffix) == 1 else None
+    return MemberReference(match["code"], letter)

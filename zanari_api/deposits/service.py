@@ -1,11 +1,11 @@
 """Books a payment that came in: to a saver's account, or to suspense. The receipt must have been claimed."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 from zanari_api.deposits import queries
+from zanari_api.deposits.queries import Payment
 from zanari_api.kit.ids import new_id
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import accounts, posting
@@ -30,17 +30,6 @@ class BooksRefused(Exception):  # noqa: N818 (a bug: money that came in can alwa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """A payment into our paybill, as M-PESA told us of it."""
-
-    receipt: str
-    amount_cents: int
-    shortcode: str
-    event_at: datetime
-    callback_id: UUID
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """Where a matched payment goes: a saver's wallet, or one of the saver's goals."""
 
@@ -55,15 +44,7 @@ async def credit(tx: Tx, payment: Payment, destination: Destination) -> None:
     deposit_id = new_id()
     await _post(tx, payment, key=f"deposit:{deposit_id}", kind="deposit", account_id=destination.account_id)
     await queries.insert_deposit(
-        tx,
-        saver_id=destination.saver_id,
-        deposit_id=deposit_id,
-        receipt=payment.receipt,
-        amount_cents=payment.amount_cents,
-        goal_id=destination.goal_id,
-        shortcode=payment.shortcode,
-        callback_id=payment.callback_id,
-        event_at=payment.event_at,
+        tx, payment, saver_id=destination.saver_id, deposit_id=deposit_id, goal_id=destination.goal_id
     )
     place = destination.goal_name or "your wallet"
     row = FeedRow(
@@ -86,16 +67,7 @@ async def hold(tx: Tx, payment: Payment, *, reason: SuspenseReason) -> None:
     """Book a payment that nobody could be matched to into suspense. The receipt must be locked."""
     item_id = new_id()
     await _post(tx, payment, key=f"suspense:{item_id}", kind="suspense", account_id=accounts.SUSPENSE)
-    await queries.insert_suspense_item(
-        tx,
-        item_id=item_id,
-        receipt=payment.receipt,
-        amount_cents=payment.amount_cents,
-        shortcode=payment.shortcode,
-        reason=reason,
-        callback_id=payment.callback_id,
-        event_at=payment.event_at,
-    )
+    await queries.insert_suspense_item(tx, payment, item_id=item_id, reason=reason)
 
 
 async def booked_amount(tx: Tx, *, receipt: str) -> int | None:

@@ -20,8 +20,8 @@ def parse_msisdn(text: str) -> str:
         return written
     if _WRITTEN.fullmatch(written) is None:
         raise ValueError("not a phone number")
-    # 00 is how most of the world writes the plus; Kenya's own prefix is 000.
-    international = re.sub(r"^000?(?=254)", "+", written)
+    # Most of the world writes 00 for the plus; the library knows Kenya's own prefix, 000.
+    international = re.sub(r"^00(?=254)", "+", written)
     try:
         parsed = phonenumbers.parse(international, "KE")
     except phonenumbers.NumberParseException as error:

@@ -13,6 +13,7 @@ def parse_receipt(text: str) -> str:
     it came, it would count a second time.
     """
     receipt = text.strip().upper()
-    if _RECEIPT.fullmatch(receipt) is None:
+    # Some letters that are not ASCII become ASCII in capitals.
+    if not text.isascii() or _RECEIPT.fullmatch(receipt) is None:
         raise ValueError("not an M-PESA receipt: 6 to 20 letters and digits")
     return receipt

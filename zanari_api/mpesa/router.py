@@ -13,7 +13,7 @@ from zanari_api.mpesa.records import Change, SpendRecord, SpendStatus, read_enve
 from zanari_api.mpesa.schemas import WebhookAnswer, WebhookStatus
 from zanari_api.mpesa.spend_service import receive_spends
 from zanari_api.roundups.spends import Policy, Recorded
-from zanari_api.runtime.db import DatabaseUnavailable, Role, Tx, TryAgain
+from zanari_api.runtime.db import DatabaseUnavailable, Role, TryAgain, Tx
 from zanari_api.runtime.deps import Runtime, RuntimeOf
 from zanari_api.runtime.problems import refuses
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from zanari_api.goals.queries import GoalRow
+from zanari_api.goals.rules import milestones_reached
 from zanari_api.kit.clock import eat_date, eat_day_start
 from zanari_api.roundups.allocation import GoalShare, Share, allocate
 from zanari_api.roundups.explanation import NamedShare, explain
@@ -38,6 +39,8 @@ class GoalPart:
     goal_id: UUID
     account_id: UUID
     cents: int
+    reaches_milestone: bool
+    """Whether the goal's money passes one of its milestones with this part; most parts do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +101,21 @@ class Fold:
         )
         decision = decide(facts, question.rule, self._context(question))
         shares = allocate(decision.round_up_cents, self._goal_shares(saver_id))
-        self._take(saver_id, spend.event_at, decision, shares)
         goals = {goal.id: goal for goal in self._goals[saver_id]}
         named = [NamedShare(goals[share.goal_id].name, share.cents) for share in shares]
-        parts = [GoalPart(share.goal_id, goals[share.goal_id].account_id, share.cents) for share in shares]
+        parts = [self._part(goals[share.goal_id], share.cents) for share in shares]
+        self._take(saver_id, spend.event_at, decision, shares)
         return Decided(question, decision, parts, explain(decision, facts, question.rule, named))
+
+    def _part(self, goal: GoalRow, cents: int) -> GoalPart:
+        before = self._saved[goal.id]
+        reached = milestones_reached(before + cents, goal.target_cents)
+        return GoalPart(
+            goal_id=goal.id,
+            account_id=goal.account_id,
+            cents=cents,
+            reaches_milestone=reached != milestones_reached(before, goal.target_cents),
+        )
 
     def _context(self, question: Question) -> Context:
         saver_id = question.saver.saver_id

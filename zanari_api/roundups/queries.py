@@ -27,25 +27,24 @@ SUM_USED: Final[LiteralString] = """
      GROUP BY 1, 2
 """
 
+# One statement for the three: each costs a round trip, and this is the hottest write there is.
 INSERT_SPENDS: Final[LiteralString] = """
-    INSERT INTO savings.spends (
-        saver_id, id, receipt, source, kind, amount_cents, event_at, content_digest, outcome, reason,
-        round_up_cents, rule_version, answer
+    WITH recorded AS (
+        INSERT INTO savings.spends (
+            saver_id, id, receipt, source, kind, amount_cents, event_at, content_digest, outcome, reason,
+            round_up_cents, rule_version, answer
+        )
+        SELECT * FROM unnest(
+            $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
+            $8::bytea[], $9::text[], $10::text[], $11::bigint[], $12::integer[], $13::jsonb[]
+        )
+        RETURNING saver_id, id, round_up_cents, outcome
+    ), allocated AS (
+        INSERT INTO savings.allocations (saver_id, spend_id, goal_id, amount_cents)
+        SELECT * FROM unnest($14::uuid[], $15::uuid[], $16::uuid[], $17::bigint[])
     )
-    SELECT * FROM unnest(
-        $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[], $8::bytea[],
-        $9::text[], $10::text[], $11::bigint[], $12::integer[], $13::jsonb[]
-    )
-"""
-
-INSERT_ALLOCATIONS: Final[LiteralString] = """
-    INSERT INTO savings.allocations (saver_id, spend_id, goal_id, amount_cents)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::bigint[])
-"""
-
-INSERT_ACCRUALS: Final[LiteralString] = """
     INSERT INTO savings.accruals (saver_id, spend_id, amount_cents)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::bigint[])
+    SELECT saver_id, id, round_up_cents FROM recorded WHERE outcome = 'waiting'
 """
 
 LIST_ALLOCATIONS: Final[LiteralString] = """
@@ -142,7 +141,8 @@ async def sum_used(tx: Tx, *, windows: Sequence[tuple[UUID, datetime, datetime]]
     return await tx.fetch_all(UsedDay, SUM_USED, savers, sinces, untils)
 
 
-async def insert_spends(tx: Tx, spends: Sequence[NewSpend]) -> None:
+async def insert_spends(tx: Tx, spends: Sequence[NewSpend], allocations: Sequence[NewAllocation]) -> None:
+    """Insert decided spends, the split of their round-ups, and an accrual for each that waits."""
     await tx.execute(
         INSERT_SPENDS,
         [spend.saver_id for spend in spends],
@@ -158,26 +158,10 @@ async def insert_spends(tx: Tx, spends: Sequence[NewSpend]) -> None:
         [spend.round_up_cents for spend in spends],
         [spend.rule_version for spend in spends],
         [spend.answer for spend in spends],
-    )
-
-
-async def insert_allocations(tx: Tx, allocations: Sequence[NewAllocation]) -> None:
-    await tx.execute(
-        INSERT_ALLOCATIONS,
         [allocation.saver_id for allocation in allocations],
         [allocation.spend_id for allocation in allocations],
         [allocation.goal_id for allocation in allocations],
         [allocation.amount_cents for allocation in allocations],
-    )
-
-
-async def insert_accruals(tx: Tx, spends: Sequence[NewSpend]) -> None:
-    """Record these spends' round-ups as waiting."""
-    await tx.execute(
-        INSERT_ACCRUALS,
-        [spend.saver_id for spend in spends],
-        [spend.id for spend in spends],
-        [spend.round_up_cents for spend in spends],
     )
 
 

@@ -11,7 +11,7 @@ from zanari_api.roundups import queries
 from zanari_api.roundups.deciding import Decided
 from zanari_api.roundups.errors import BooksRefused
 from zanari_api.roundups.queries import NewAllocation, NewSpend
-from zanari_api.roundups.rules import Outcome, Reason
+from zanari_api.roundups.rules import Reason
 from zanari_api.runtime.crypto import Keyring
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
@@ -47,18 +47,15 @@ async def write(tx: Tx, decided: Sequence[Decided], *, keyring: Keyring) -> None
     if not decided:
         return
     await _post(tx, [item for item in decided if item.moves_money])
-    spends = [_as_spend(item) for item in decided]
-    await queries.insert_spends(tx, spends)
-    allocations = [
-        NewAllocation(item.question.saver.saver_id, item.question.id, part.goal_id, part.cents)
-        for item in decided
-        for part in item.parts
-    ]
-    if allocations:
-        await queries.insert_allocations(tx, allocations)
-    waiting = [spend for spend in spends if spend.outcome == Outcome.WAITING]
-    if waiting:
-        await queries.insert_accruals(tx, waiting)
+    await queries.insert_spends(
+        tx,
+        [_as_spend(item) for item in decided],
+        [
+            NewAllocation(item.question.saver.saver_id, item.question.id, part.goal_id, part.cents)
+            for item in decided
+            for part in item.parts
+        ],
+    )
     await feed.record(tx, [_as_feed_row(item, keyring) for item in decided])
     for item in decided:
         tx.note("spend", item.decision.outcome, item.decision.reason or "none")
@@ -86,7 +83,13 @@ async def _post(tx: Tx, moving: Sequence[Decided]) -> None:
     if refused:
         raise BooksRefused(", ".join(sorted(refused)))
     await goals.note_milestones(
-        tx, reached=[(item.question.saver.saver_id, part.goal_id) for item in moving for part in item.parts]
+        tx,
+        reached=[
+            (item.question.saver.saver_id, part.goal_id)
+            for item in moving
+            for part in item.parts
+            if part.reaches_milestone
+        ],
     )
 
 

@@ -1,1 +1,1 @@
-"""What every slice stands on: the database, identity, idempotency, problems, logs and metrics. Knows nothing of saving."""
+"""What every slice stands on: database, identity, idempotency, problems, logs, metrics. Knows nothing of saving."""

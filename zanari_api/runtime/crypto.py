@@ -110,7 +110,7 @@ class Keyring:
 
 
 class IndexKey:
-    """Keyed hashes that find a value without storing it. Each use has its own word, so hashes never compare across uses."""
+    """Keyed hashes that find a value without storing it; hashes of different uses never compare equal."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -1,4 +1,4 @@
-"""One Idempotency-Key, one effect: the answer is stored in the effect's own transaction and given again, byte for byte."""
+"""One Idempotency-Key, one effect: its answer is stored with the effect and given again, byte for byte."""
 
 import hashlib
 import re

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 import structlog
-from jwt import PyJWK, PyJWKError
+from jwt import PyJWK, PyJWTError
 from pydantic import BaseModel
 
 from zanari_api.kit.errors import Unavailable
@@ -121,6 +121,6 @@ def _read_key(entry: dict[str, Any]) -> PyJWK | None:
         return None
     try:
         key = PyJWK(entry, algorithm)
-    except (PyJWKError, ValueError, TypeError):
+    except (PyJWTError, ValueError, TypeError):
         return None
     return key if getattr(key.key, "key_size", 0) >= RSA_BITS_MIN or algorithm == "ES256" else None

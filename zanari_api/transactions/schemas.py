@@ -1,11 +1,13 @@
 """The feed's JSON. Pages and rows are built by Postgres; these shapes are what a test holds them to."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from zanari_api.kit.schema import Schema
+from pydantic import AwareDatetime, Field
+
+from zanari_api.kit.schema import Schema, Text
 
 
 class Type(StrEnum):
@@ -42,6 +44,24 @@ class Direction(StrEnum):
     IN = "in"
     OUT = "out"
     INTERNAL = "internal"
+
+
+class Filters(Schema):
+    """Which rows of the feed to list. Days are days in Nairobi, both included."""
+
+    type: Type | None = None
+    status: Status | None = None
+    category: Annotated[Text | None, Field(max_length=40)] = None
+    from_: Annotated[date | None, Field(alias="from")] = None
+    to: date | None = None
+    updated_since: AwareDatetime | None = None
+    """For sync: only rows that changed at or after this time."""
+
+    q: Annotated[Text | None, Field(max_length=100)] = None
+    """Text to find in the title."""
+
+    cursor: Annotated[str | None, Field(max_length=80)] = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
 
 
 class AllocationShare(Schema):
