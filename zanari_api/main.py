@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TypeVar
 
+import structlog
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.middleware.cors import CORSMiddleware
@@ -13,11 +14,14 @@ from zanari_api.goals.router import router as goals_router
 from zanari_api.kit.clock import utc_now
 from zanari_api.me.provisioning import provision
 from zanari_api.me.router import router as me_router
+from zanari_api.mpesa.c2b_service import Outcome as CallbackOutcome
 from zanari_api.mpesa.callback_router import router as callback_router
 from zanari_api.mpesa.config import CallbackTokens, MpesaConfig
 from zanari_api.mpesa.router import router as mpesa_router
 from zanari_api.mpesa.signature import SignatureVerifier
 from zanari_api.roundups.router import router as rule_router
+from zanari_api.roundups.rules import Outcome as SpendOutcome
+from zanari_api.roundups.rules import Reason
 from zanari_api.runtime import health, problems
 from zanari_api.runtime.activity import Activity
 from zanari_api.runtime.auth import TokenVerifier
@@ -27,13 +31,15 @@ from zanari_api.runtime.db import Database, Fact
 from zanari_api.runtime.deps import Features, Runtime
 from zanari_api.runtime.log_budget import LogBudget
 from zanari_api.runtime.metrics import Metrics
-from zanari_api.runtime.middleware import LimitBody, Observe
+from zanari_api.runtime.middleware import LimitBody, Observe, known_routes
 from zanari_api.runtime.rate_limit import LimitAddress, RateLimiter
 from zanari_api.settings import Settings, SettingsInvalid
 from zanari_api.transactions.router import router as transactions_router
 from zanari_api.users.router import router as users_router
 
 Part = TypeVar("Part")
+
+log = structlog.get_logger(__name__)
 
 DESCRIPTION = """
 Zanari rounds up what you spend with M-PESA and saves the difference in your goals.
@@ -61,15 +67,16 @@ def create_app(settings: Settings, *, issuer: str | None = None, jwks_url: str |
         issuer=issuer or auth_url,
         jwks_url=jwks_url or f"{auth_url}/.well-known/jwks.json",
     )
+    mpesa = _mpesa_config(settings)
     app = FastAPI(
         title="Zanari",
         version=settings.app_version,
         description=DESCRIPTION,
-        lifespan=_lifespan(runtime),
+        lifespan=_lifespan(runtime, mpesa),
         redoc_url=None,
     )
     app.state.runtime = runtime
-    app.state.mpesa = _mpesa_config(settings)
+    app.state.mpesa = mpesa
     for router in (
         users_router,
         me_router,
@@ -83,6 +90,7 @@ def create_app(settings: Settings, *, issuer: str | None = None, jwks_url: str |
     ):
         app.include_router(router)
     problems.install(app, metrics=metrics)
+    _start_at_zero(app, metrics)
     _add_middleware(app, settings, runtime)
     return app
 
@@ -163,10 +171,12 @@ def _mpesa_config(settings: Settings) -> MpesaConfig:
     )
 
 
-def _lifespan(runtime: Runtime) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(runtime: Runtime, mpesa: MpesaConfig) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         await runtime.database.open()
+        if not mpesa.signature.configured:
+            log.warning("webhook_not_configured")
         try:
             async with runtime.activity.running():
                 # What start-up made stays for good: keeping it out of collections shortens the tail.
@@ -179,6 +189,14 @@ def _lifespan(runtime: Runtime) -> Callable[[FastAPI], AbstractAsyncContextManag
             await runtime.database.close()
 
     return lifespan
+
+
+def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
+    """Expose what will be counted before it is: `increase()` cannot see a counter that is born at 1."""
+    metrics.start_problems_at_zero()
+    metrics.start_routes_at_zero(known_routes(app))
+    metrics.start_at_zero(metrics.spends, SpendOutcome, ("none", *Reason))
+    metrics.start_at_zero(metrics.callbacks, ("c2b_validation", "c2b_confirmation"), CallbackOutcome)
 
 
 def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:

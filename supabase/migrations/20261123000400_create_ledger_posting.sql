@@ -258,6 +258,7 @@ BEGIN
             SELECT x.id, x.key, x.kind, x.event_at, moment, x.metadata
               FROM unnest(t_id, t_key, t_kind, t_event_at, t_metadata, t_outcome) AS x (id, key, kind, event_at, metadata, outcome)
              WHERE x.outcome = 'posted'
+             ORDER BY x.key
                 ON CONFLICT DO NOTHING
             RETURNING 1
         ), moved AS (

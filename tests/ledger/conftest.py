@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ledger.hand import Hand
-from tests.support.books import Books
 from tests.support import postgres
+from tests.support.books import Books
 from zanari_api.runtime.db import Database
 
 

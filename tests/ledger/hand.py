@@ -27,7 +27,7 @@ class Saver:
     receivable: UUID
 
 
-def move(  # noqa: PLR0913 (a transfer has that many parts, and each test names the two it is about)
+def move(
     cents: int,
     *,
     source: UUID,

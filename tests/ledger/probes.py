@@ -26,15 +26,19 @@ class Probe:
 
 
 def constraint(name: str, breaks: str, given: str = "", *, past_triggers: bool = False) -> Probe:
-    return Probe(f"ledger.{name.split('_')[0]}.{name}", name, breaks, given, past_triggers)
+    return Probe(f"ledger.{name.split('_', maxsplit=1)[0]}.{name}", name, breaks, given, past_triggers)
 
 
-def account(values: str, *, columns: str = "id, kind, normal_side, saver_id, shortcode, float_account") -> str:
+def account(
+    values: str, *, columns: str = "id, kind, normal_side, saver_id, shortcode, float_account"
+) -> str:
     return f"INSERT INTO ledger.accounts ({columns}) VALUES ({values});"
 
 
 def balance(values: str) -> str:
-    return f"INSERT INTO ledger.balances (account_id, saver_id, kind, balance_cents, version) VALUES ({values});"
+    return (
+        f"INSERT INTO ledger.balances (account_id, saver_id, kind, balance_cents, version) VALUES ({values});"
+    )
 
 
 def transfer(transfer_id: str = TRANSFER, key: str = "'probe:1'", **changed: str) -> str:
@@ -63,9 +67,7 @@ def at_once(*statements: str) -> str:
 
 
 def moved(account_id: str, cents: int, version: int) -> str:
-    return (
-        f"UPDATE ledger.balances SET balance_cents = {cents}, version = {version} WHERE account_id = {account_id}"
-    )
+    return f"UPDATE ledger.balances SET balance_cents = {cents}, version = {version} WHERE account_id = {account_id}"
 
 
 OPEN: Final = (
@@ -77,9 +79,7 @@ OPEN: Final = (
 SYSTEM_PAIR: Final = (f"{FUNDING}, -5", f"{SUSPENSE}, 5")
 POSTED: Final = OPEN + at_once(transfer(), entries(*SYSTEM_PAIR)) + ";"
 FUNDED: Final = (
-    OPEN
-    + at_once(transfer(), moved(WALLET, 5, 1), entries(f"{FUNDING}, -5", f"{WALLET}, 5, 0, 5, 1"))
-    + ";"
+    OPEN + at_once(transfer(), moved(WALLET, 5, 1), entries(f"{FUNDING}, -5", f"{WALLET}, 5, 0, 5, 1")) + ";"
 )
 FLOAT: Final = f"{OTHER}, 'float', 'debit', NULL, '700000', 'utility'"
 
@@ -104,10 +104,14 @@ ACCOUNTS: Final = [
     ),
     constraint("accounts_system_unique", account(f"{OTHER}, 'dust', 'credit', NULL, NULL, NULL")),
     constraint("accounts_kind_known", account(f"{OTHER}, 'savings', 'credit', NULL, NULL, NULL")),
-    constraint("accounts_normal_side_matches_kind", account(f"{OTHER}, 'goal', 'debit', {SAVER}, NULL, NULL")),
+    constraint(
+        "accounts_normal_side_matches_kind", account(f"{OTHER}, 'goal', 'debit', {SAVER}, NULL, NULL")
+    ),
     constraint(
         "accounts_currency_known",
-        account(f"{OTHER}, 'goal', 'credit', {SAVER}, 'USD'", columns="id, kind, normal_side, saver_id, currency"),
+        account(
+            f"{OTHER}, 'goal', 'credit', {SAVER}, 'USD'", columns="id, kind, normal_side, saver_id, currency"
+        ),
     ),
     constraint("accounts_saver_matches_kind", account(f"{OTHER}, 'goal', 'credit', NULL, NULL, NULL")),
     constraint(
@@ -115,7 +119,8 @@ ACCOUNTS: Final = [
     ),
     constraint("accounts_shortcode_digits", account(f"{OTHER}, 'float', 'debit', NULL, 'SAFARI', 'utility'")),
     constraint(
-        "accounts_float_account_on_floats_only", account(f"{OTHER}, 'goal', 'credit', {SAVER}, NULL, 'utility'")
+        "accounts_float_account_on_floats_only",
+        account(f"{OTHER}, 'goal', 'credit', {SAVER}, NULL, 'utility'"),
     ),
     constraint(
         "accounts_float_account_known", account(f"{OTHER}, 'float', 'debit', NULL, '700000', 'savings'")
@@ -198,7 +203,9 @@ TRANSFERS: Final = [
     constraint("transfers_event_at_finite", transfer(event_at="'infinity'"), past_triggers=True),
     constraint("transfers_metadata_object", transfer(metadata="'[]'"), past_triggers=True),
     constraint("transfers_have_entries", transfer()),
-    constraint("transfers_immutable", f"UPDATE ledger.transfers SET kind = 'x' WHERE id = {TRANSFER}", POSTED),
+    constraint(
+        "transfers_immutable", f"UPDATE ledger.transfers SET kind = 'x' WHERE id = {TRANSFER}", POSTED
+    ),
     constraint("transfers_immutable", f"DELETE FROM ledger.transfers WHERE id = {TRANSFER}", POSTED),
     constraint("transfers_immutable", "TRUNCATE ledger.transfers"),
 ]
@@ -221,7 +228,11 @@ ENTRIES: Final = [
     constraint("entries_chain_whole", entries(f"{WALLET}, 5, NULL, 5, 1"), past_triggers=True),
     constraint("entries_version_counts", entries(f"{WALLET}, 5, 0, 5, 0"), past_triggers=True),
     constraint("entries_current_adds_up", entries(f"{WALLET}, 5, 0, 6, 1"), past_triggers=True),
-    constraint("entries_immutable", f"UPDATE ledger.entries SET account_id = {SUSPENSE} WHERE amount_cents = 5", POSTED),
+    constraint(
+        "entries_immutable",
+        f"UPDATE ledger.entries SET account_id = {SUSPENSE} WHERE amount_cents = 5",
+        POSTED,
+    ),
     constraint("entries_immutable", f"DELETE FROM ledger.entries WHERE transfer_id = {TRANSFER}", POSTED),
     constraint("entries_immutable", "TRUNCATE ledger.entries"),
 ]
@@ -264,7 +275,12 @@ WHOLE_TRANSFERS: Final = [
 
 
 def chained(rule: str, *statements: str, given: str = OPEN) -> Probe:
-    return Probe("ledger.entries.entries_continue_the_chain", rule, at_once(transfer(SECOND, "'probe:2'"), *statements), given)
+    return Probe(
+        "ledger.entries.entries_continue_the_chain",
+        rule,
+        at_once(transfer(SECOND, "'probe:2'"), *statements),
+        given,
+    )
 
 
 def on_wallet(*rows: str) -> str:
@@ -273,7 +289,9 @@ def on_wallet(*rows: str) -> str:
 
 CHAINS: Final = [
     chained(
-        "entries_version_without_gap", moved(WALLET, 5, 2), on_wallet(f"{FUNDING}, -5", f"{WALLET}, 5, 0, 5, 2")
+        "entries_version_without_gap",
+        moved(WALLET, 5, 2),
+        on_wallet(f"{FUNDING}, -5", f"{WALLET}, 5, 0, 5, 2"),
     ),
     chained(
         "entries_previous_matches", moved(WALLET, 6, 1), on_wallet(f"{FUNDING}, -5", f"{WALLET}, 5, 1, 6, 1")

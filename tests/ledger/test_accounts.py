@@ -7,6 +7,7 @@ import pytest
 
 from tests.ledger.hand import FLOAT, SHORTCODE, Hand, move
 from tests.support.books import Books
+from tests.support.postgres import Database
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import accounts, balances
 from zanari_api.ledger.accounts import AccountKind, FloatAccount
@@ -22,7 +23,7 @@ SYSTEM_ACCOUNTS = {
 }
 
 
-async def test_the_well_known_ids_are_the_databases(hand: Hand):
+async def test_the_well_known_ids_are_the_databases(hand: Hand) -> None:
     async with hand.db.transaction(Role.SYSTEM) as tx:
         rows = await tx.fetch_all(
             dict,
@@ -33,7 +34,7 @@ async def test_the_well_known_ids_are_the_databases(hand: Hand):
 
 
 @pytest.mark.parametrize("shortcode", ["600000", "174379", "5012345"])
-async def test_float_ids_are_the_databases(hand: Hand, shortcode: str):
+async def test_float_ids_are_the_databases(hand: Hand, shortcode: str) -> None:
     async with hand.db.transaction(Role.SYSTEM) as tx:
         await accounts.open_floats(tx, shortcode)
         await accounts.open_floats(tx, shortcode)
@@ -46,13 +47,13 @@ async def test_float_ids_are_the_databases(hand: Hand, shortcode: str):
     }
 
 
-def test_a_float_id_is_a_version_8_uuid():
+def test_a_float_id_is_a_version_8_uuid() -> None:
     made = accounts.float_id("600000")
 
     assert (made.version, made.variant) == (8, UUID(int=0x8 << 60).variant)
 
 
-async def test_python_and_the_database_know_the_same_kinds(hand: Hand):
+async def test_python_and_the_database_know_the_same_kinds(hand: Hand) -> None:
     async with hand.db.transaction(Role.SYSTEM) as tx:
         text = await tx.fetch_value(
             str,
@@ -63,7 +64,7 @@ async def test_python_and_the_database_know_the_same_kinds(hand: Hand):
     assert set(text.split("'")[1::2]) == set(AccountKind)
 
 
-async def test_opening_accounts_again_changes_nothing(hand: Hand, books: Books):
+async def test_opening_accounts_again_changes_nothing(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=70)
     async with hand.db.transaction(Role.SYSTEM) as tx:
         await accounts.open_accounts(
@@ -73,7 +74,7 @@ async def test_opening_accounts_again_changes_nothing(hand: Hand, books: Books):
     assert await books.balance(saver.wallet) == 70
 
 
-async def test_an_open_account_cannot_be_opened_as_something_else(hand: Hand):
+async def test_an_open_account_cannot_be_opened_as_something_else(hand: Hand) -> None:
     saver = await hand.saver()
 
     for owner, kind in ((saver.id, AccountKind.GOAL), (new_id(), AccountKind.WALLET)):
@@ -84,7 +85,7 @@ async def test_an_open_account_cannot_be_opened_as_something_else(hand: Hand):
 
 
 @pytest.mark.parametrize("kind", [AccountKind.WALLET, AccountKind.RECEIVABLE])
-async def test_a_saver_has_one_wallet_and_one_receivable(hand: Hand, kind: AccountKind):
+async def test_a_saver_has_one_wallet_and_one_receivable(hand: Hand, kind: AccountKind) -> None:
     saver = await hand.saver()
 
     with pytest.raises(asyncpg.UniqueViolationError) as raised:
@@ -94,7 +95,7 @@ async def test_a_saver_has_one_wallet_and_one_receivable(hand: Hand, kind: Accou
     assert raised.value.constraint_name == f"accounts_{kind}_unique"
 
 
-async def test_a_saver_has_any_number_of_goals(hand: Hand, books: Books):
+async def test_a_saver_has_any_number_of_goals(hand: Hand, books: Books) -> None:
     saver, goals = await hand.saver(), {new_id(): AccountKind.GOAL for _ in range(3)}
     async with hand.db.transaction(Role.API, saver.id) as tx:
         await accounts.open_accounts(tx, saver_id=saver.id, accounts=goals)
@@ -103,13 +104,13 @@ async def test_a_saver_has_any_number_of_goals(hand: Hand, books: Books):
 
 
 @pytest.mark.parametrize("kind", [AccountKind.FLOAT, AccountKind.SUSPENSE, "savings"])
-async def test_a_saver_cannot_own_a_system_account(hand: Hand, kind: AccountKind):
+async def test_a_saver_cannot_own_a_system_account(hand: Hand, kind: AccountKind) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         async with hand.db.transaction(Role.SYSTEM) as tx:
             await accounts.open_accounts(tx, saver_id=new_id(), accounts={new_id(): kind})
 
 
-async def test_a_savers_request_opens_accounts_for_that_saver_only(hand: Hand):
+async def test_a_savers_request_opens_accounts_for_that_saver_only(hand: Hand) -> None:
     saver = await hand.saver()
 
     for caller in (saver.id, None):
@@ -118,13 +119,13 @@ async def test_a_savers_request_opens_accounts_for_that_saver_only(hand: Hand):
                 await accounts.open_accounts(tx, saver_id=new_id(), accounts={new_id(): AccountKind.WALLET})
 
 
-async def test_a_savers_request_opens_no_floats(hand: Hand):
+async def test_a_savers_request_opens_no_floats(hand: Hand) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with hand.db.transaction(Role.API, new_id()) as tx:
             await accounts.open_floats(tx, SHORTCODE)
 
 
-async def test_an_account_that_holds_money_is_not_closed(hand: Hand):
+async def test_an_account_that_holds_money_is_not_closed(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=1)
 
     async with hand.db.transaction(Role.SYSTEM) as tx:
@@ -134,7 +135,7 @@ async def test_an_account_that_holds_money_is_not_closed(hand: Hand):
     assert await hand.outcomes(move(1, source=saver.wallet, target=FLOAT)) == ["posted"]
 
 
-async def test_closing_again_keeps_the_first_time(hand: Hand):
+async def test_closing_again_keeps_the_first_time(hand: Hand) -> None:
     saver = await hand.saver()
     closed_at = "SELECT a.closed_at FROM ledger.accounts AS a WHERE a.id = $1"
 
@@ -148,7 +149,7 @@ async def test_closing_again_keeps_the_first_time(hand: Hand):
     assert first == second
 
 
-async def test_only_an_account_the_caller_has_can_be_closed(hand: Hand):
+async def test_only_an_account_the_caller_has_can_be_closed(hand: Hand) -> None:
     mine, theirs = await hand.savers(0, 0)
 
     async with hand.db.transaction(Role.API, mine.id) as tx:
@@ -160,7 +161,7 @@ async def test_only_an_account_the_caller_has_can_be_closed(hand: Hand):
                 await accounts.close_account(tx, account_id)
 
 
-async def test_balances_are_shown_on_the_normal_side(hand: Hand, books: Books):
+async def test_balances_are_shown_on_the_normal_side(hand: Hand, books: Books) -> None:
     saver = await hand.saver()
     float_before, fees_before = await books.balance(FLOAT), await books.balance(accounts.FEES)
 
@@ -176,7 +177,7 @@ async def test_balances_are_shown_on_the_normal_side(hand: Hand, books: Books):
     assert await books.balance(accounts.FEES) - fees_before == 7
 
 
-async def test_a_saver_reads_own_balances_only(hand: Hand):
+async def test_a_saver_reads_own_balances_only(hand: Hand) -> None:
     mine, theirs = await hand.savers(100, 200)
 
     async with hand.db.transaction(Role.API, mine.id) as tx:
@@ -191,7 +192,7 @@ async def test_a_saver_reads_own_balances_only(hand: Hand):
 
 
 @pytest.mark.parametrize("table", ["accounts", "balances", "entries"])
-async def test_a_saver_reads_own_rows_only(hand: Hand, database, table: str):
+async def test_a_saver_reads_own_rows_only(hand: Hand, database: Database, table: str) -> None:
     mine, _ = await hand.savers(100, 200)
     rows = f"SELECT * FROM ledger.{table}"
     own = {mine.wallet, mine.goal, mine.receivable}
@@ -207,7 +208,7 @@ async def test_a_saver_reads_own_rows_only(hand: Hand, database, table: str):
 
 
 @pytest.mark.parametrize("table", ["transfers", "snapshots"])
-async def test_a_saver_reads_nothing_that_spans_savers(database, table: str):
+async def test_a_saver_reads_nothing_that_spans_savers(database: Database, table: str) -> None:
     async with database.connected("zanari_service") as connection, connection.transaction():
         await connection.execute("SET LOCAL ROLE zanari_api")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -215,7 +216,7 @@ async def test_a_saver_reads_nothing_that_spans_savers(database, table: str):
 
 
 @pytest.mark.parametrize("function", ["take_snapshots()", "check()", "recognise('[]')", "named_id('x')"])
-async def test_a_saver_runs_nothing_that_spans_savers(database, function: str):
+async def test_a_saver_runs_nothing_that_spans_savers(database: Database, function: str) -> None:
     async with database.connected("zanari_service") as connection, connection.transaction():
         await connection.execute("SET LOCAL ROLE zanari_api")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

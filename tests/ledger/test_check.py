@@ -165,7 +165,7 @@ async def books_with_money(hand: Hand) -> dict[str, object]:
 @pytest.mark.parametrize("name", DAMAGES)
 async def test_the_check_names_what_was_damaged(
     database: Database, books_with_money: dict[str, object], name: str
-):
+) -> None:
     damage = DAMAGES[name]
     async with database.connected("supabase_admin") as connection:
         transaction = connection.transaction()
@@ -182,7 +182,7 @@ async def test_the_check_names_what_was_damaged(
     assert broken == (damage.breaks | {"guard_missing"} if damage.past_checks else damage.breaks)
 
 
-async def test_every_invariant_the_check_knows_is_broken_here(database: Database):
+async def test_every_invariant_the_check_knows_is_broken_here(database: Database) -> None:
     async with database.connected("supabase_admin") as connection:
         sources = await connection.fetch(
             "SELECT p.prosrc FROM pg_proc AS p"
@@ -193,13 +193,15 @@ async def test_every_invariant_the_check_knows_is_broken_here(database: Database
     assert known == {invariant for damage in DAMAGES.values() for invariant in damage.breaks}
 
 
-async def test_books_in_order_have_nothing_to_report(hand: Hand, books_with_money: dict[str, object]):
+async def test_books_in_order_have_nothing_to_report(hand: Hand, books_with_money: dict[str, object]) -> None:
     assert books_with_money
     async with hand.db.transaction(Role.SYSTEM) as tx:
         assert await invariants.check(tx) == []
 
 
-async def test_a_break_says_which_promise_on_what_and_how(database: Database, books_with_money: dict[str, object]):
+async def test_a_break_says_which_promise_on_what_and_how(
+    database: Database, books_with_money: dict[str, object]
+) -> None:
     wallet = books_with_money["wallet"]
     async with database.connected("supabase_admin") as connection:
         transaction = connection.transaction()

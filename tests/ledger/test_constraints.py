@@ -64,7 +64,7 @@ async def _prepare(connection: "asyncpg.Connection[asyncpg.Record]", probe: Prob
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: f"{probe.guard}-{probe.rule}")
-async def test_what_breaks_a_rule_is_refused_by_its_name(database: Database, probe: Probe):
+async def test_what_breaks_a_rule_is_refused_by_its_name(database: Database, probe: Probe) -> None:
     async with database.connected("supabase_admin") as connection, connection.transaction():
         await _prepare(connection, probe)
         with pytest.raises(asyncpg.IntegrityConstraintViolationError) as raised:
@@ -74,7 +74,7 @@ async def test_what_breaks_a_rule_is_refused_by_its_name(database: Database, pro
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda probe: f"{probe.guard}-{probe.rule}")
-async def test_without_the_guard_the_same_statement_goes_through(database: Database, probe: Probe):
+async def test_without_the_guard_the_same_statement_goes_through(database: Database, probe: Probe) -> None:
     async with database.connected("supabase_admin") as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -85,14 +85,14 @@ async def test_without_the_guard_the_same_statement_goes_through(database: Datab
         await transaction.rollback()
 
 
-async def test_every_guard_in_the_catalogue_has_a_probe(database: Database):
+async def test_every_guard_in_the_catalogue_has_a_probe(database: Database) -> None:
     async with database.connected("supabase_admin") as connection:
         catalogue = {row[0] for row in await connection.fetch(CATALOGUE)}
 
     assert {probe.guard for probe in PROBES} == catalogue
 
 
-async def test_every_rule_a_guard_names_has_a_probe(database: Database):
+async def test_every_rule_a_guard_names_has_a_probe(database: Database) -> None:
     async with database.connected("supabase_admin") as connection:
         sources = await connection.fetch(
             "SELECT p.prosrc FROM pg_proc AS p"
@@ -108,18 +108,20 @@ async def test_every_rule_a_guard_names_has_a_probe(database: Database):
     assert named <= {probe.rule for probe in PROBES}
 
 
-async def test_the_check_names_every_guard_that_is_dropped(database: Database):
+async def test_the_check_names_every_guard_that_is_dropped(database: Database) -> None:
     async with database.connected("supabase_admin") as connection:
         for guard in {probe.guard for probe in PROBES}:
             transaction = connection.transaction()
             await transaction.start()
             await connection.execute(await connection.fetchval(DROP, *guard.rsplit(".", 1)))
-            missing = await connection.fetch("SELECT c.subject FROM ledger.check() AS c WHERE c.invariant = 'guard_missing'")
+            missing = await connection.fetch(
+                "SELECT c.subject FROM ledger.check() AS c WHERE c.invariant = 'guard_missing'"
+            )
             await transaction.rollback()
             assert guard.removeprefix("ledger.") in {row["subject"] for row in missing}
 
 
-async def test_every_column_that_must_be_there_is_not_null(database: Database):
+async def test_every_column_that_must_be_there_is_not_null(database: Database) -> None:
     async with database.connected("supabase_admin") as connection:
         found: dict[str, set[str]] = {}
         for row in await connection.fetch(NOT_NULL):

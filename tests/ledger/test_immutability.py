@@ -27,12 +27,16 @@ CHANGES = [
 @pytest.fixture(autouse=True)
 async def money_in_the_books(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
-    await hand.post(move(10, source=saver.wallet, target=saver.goal), move(1, source=saver.wallet, target=FLOAT))
+    await hand.post(
+        move(10, source=saver.wallet, target=saver.goal), move(1, source=saver.wallet, target=FLOAT)
+    )
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("role", ["zanari_api", "zanari_system", "anon", "authenticated", "service_role"])
-async def test_no_role_of_the_service_may_change_the_books(database: Database, role: str, change: str):
+async def test_no_role_of_the_service_may_change_the_books(
+    database: Database, role: str, change: str
+) -> None:
     async with database.connected("supabase_admin") as connection, connection.transaction():
         await connection.execute(f"SET LOCAL ROLE {role}")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -41,7 +45,7 @@ async def test_no_role_of_the_service_may_change_the_books(database: Database, r
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("role", ["zanari_ledger_owner", "postgres", "supabase_admin"])
-async def test_neither_may_their_owner_nor_a_superuser(database: Database, role: str, change: str):
+async def test_neither_may_their_owner_nor_a_superuser(database: Database, role: str, change: str) -> None:
     async with database.connected("supabase_admin") as connection, connection.transaction():
         await connection.execute(f"SET LOCAL ROLE {role}")
         with pytest.raises((asyncpg.CheckViolationError, asyncpg.InsufficientPrivilegeError)):
@@ -50,7 +54,7 @@ async def test_neither_may_their_owner_nor_a_superuser(database: Database, role:
 
 @pytest.mark.parametrize("table", ["accounts", "balances", "transfers", "entries", "snapshots"])
 @pytest.mark.parametrize("role", ["zanari_api", "zanari_system"])
-async def test_the_functions_are_the_only_way_to_add(database: Database, role: str, table: str):
+async def test_the_functions_are_the_only_way_to_add(database: Database, role: str, table: str) -> None:
     async with database.connected("supabase_admin") as connection, connection.transaction():
         await connection.execute(f"SET LOCAL ROLE {role}")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from tests.ledger.hand import EVENT_AT, FLOAT, Hand, Saver
-from tests.support.books import Books
 from tests.support import postgres
+from tests.support.books import Books
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import accounts, balances
 from zanari_api.ledger.errors import AccountNotEmpty
@@ -191,7 +191,7 @@ def machine(database: postgres.Database) -> Iterator[type[Ledger]]:
     yield type("LedgerHere", (Ledger,), {"database": database})
 
 
-def test_the_books_agree_with_the_model_whatever_is_posted(machine: type[Ledger]):
+def test_the_books_agree_with_the_model_whatever_is_posted(machine: type[Ledger]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(

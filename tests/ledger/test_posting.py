@@ -16,7 +16,7 @@ from zanari_api.ledger.posting import Outcome, Transfer
 from zanari_api.runtime.db import Role
 
 
-async def test_a_posted_transfer_moves_its_cents(hand: Hand, books: Books):
+async def test_a_posted_transfer_moves_its_cents(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=1_000)
     transfer = move(300, source=saver.wallet, target=saver.goal)
 
@@ -27,11 +27,11 @@ async def test_a_posted_transfer_moves_its_cents(hand: Hand, books: Books):
     assert await books.balance(saver.goal) == 300
 
 
-async def test_an_empty_batch_has_no_outcomes(hand: Hand):
+async def test_an_empty_batch_has_no_outcomes(hand: Hand) -> None:
     assert await hand.post() == []
 
 
-async def test_the_same_transfer_again_exists_and_answers_with_the_original(hand: Hand, books: Books):
+async def test_the_same_transfer_again_exists_and_answers_with_the_original(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=1_000)
     original = move(300, source=saver.wallet, target=saver.goal, spend_id="7")
     await hand.post(original)
@@ -53,7 +53,7 @@ async def test_the_same_transfer_again_exists_and_answers_with_the_original(hand
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_a_key_with_other_content_conflicts(hand: Hand, change: dict[str, object]):
+async def test_a_key_with_other_content_conflicts(hand: Hand, change: dict[str, object]) -> None:
     saver = await hand.saver(wallet_cents=1_000)
     original = move(300, source=saver.wallet, target=saver.goal, spend_id="7")
     await hand.post(original)
@@ -64,7 +64,7 @@ async def test_a_key_with_other_content_conflicts(hand: Hand, change: dict[str, 
     assert not posted.stands
 
 
-async def test_a_key_with_other_entries_conflicts_and_moves_nothing(hand: Hand, books: Books):
+async def test_a_key_with_other_entries_conflicts_and_moves_nothing(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=1_000)
     original = move(300, source=saver.wallet, target=saver.goal)
     await hand.post(original)
@@ -75,7 +75,7 @@ async def test_a_key_with_other_entries_conflicts_and_moves_nothing(hand: Hand, 
     assert await books.balance(saver.wallet) == 700
 
 
-async def test_an_id_under_another_key_conflicts(hand: Hand):
+async def test_an_id_under_another_key_conflicts(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=1_000)
     original = move(300, source=saver.wallet, target=saver.goal)
     await hand.post(original)
@@ -83,7 +83,17 @@ async def test_an_id_under_another_key_conflicts(hand: Hand):
     assert await hand.outcomes(replace(original, key=f"move:{new_id()}")) == ["key_conflict"]
 
 
-async def test_a_refusal_stores_nothing_so_the_same_key_posts_later(hand: Hand, books: Books):
+async def test_the_key_speaks_before_the_id(hand: Hand) -> None:
+    saver = await hand.saver(wallet_cents=1_000)
+    one, other = (move(cents, source=saver.wallet, target=saver.goal) for cents in (10, 20))
+    await hand.post(one, other)
+
+    crossed = await hand.post(replace(one, id=other.id), replace(other, id=one.id))
+
+    assert [(p.outcome, p.transfer_id) for p in crossed] == [("exists", one.id), ("exists", other.id)]
+
+
+async def test_a_refusal_stores_nothing_so_the_same_key_posts_later(hand: Hand, books: Books) -> None:
     saver = await hand.saver()
     transfer = move(300, source=saver.wallet, target=saver.goal)
 
@@ -96,7 +106,7 @@ async def test_a_refusal_stores_nothing_so_the_same_key_posts_later(hand: Hand, 
     assert await books.balance(saver.wallet) == 0
 
 
-async def test_a_wallet_can_be_emptied_to_the_last_cent_and_no_further(hand: Hand):
+async def test_a_wallet_can_be_emptied_to_the_last_cent_and_no_further(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
 
     assert await hand.outcomes(
@@ -106,7 +116,7 @@ async def test_a_wallet_can_be_emptied_to_the_last_cent_and_no_further(hand: Han
     ) == ["insufficient_funds", "posted", "insufficient_funds"]
 
 
-async def test_each_transfer_of_a_batch_sees_what_its_predecessors_left(hand: Hand, books: Books):
+async def test_each_transfer_of_a_batch_sees_what_its_predecessors_left(hand: Hand, books: Books) -> None:
     saver = await hand.saver()
     fund = move(100, source=FLOAT, target=saver.wallet)
     save = move(100, source=saver.wallet, target=saver.goal)
@@ -119,7 +129,7 @@ async def test_each_transfer_of_a_batch_sees_what_its_predecessors_left(hand: Ha
     assert await books.balance(saver.goal) == 100
 
 
-async def test_what_a_refused_transfer_would_have_brought_is_not_there_for_the_next(hand: Hand):
+async def test_what_a_refused_transfer_would_have_brought_is_not_there_for_the_next(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=50)
     too_much = Transfer(
         key=f"split:{new_id()}",
@@ -137,7 +147,7 @@ async def test_what_a_refused_transfer_would_have_brought_is_not_there_for_the_n
     ]
 
 
-async def test_a_balance_may_not_dip_below_zero_inside_one_transfer(hand: Hand):
+async def test_a_balance_may_not_dip_below_zero_inside_one_transfer(hand: Hand) -> None:
     saver = await hand.saver()
     there_and_back = [(saver.wallet, -5), (saver.wallet, 5)]
     transfer = Transfer(key=f"dip:{new_id()}", kind="dip", event_at=EVENT_AT, entries=there_and_back)
@@ -146,7 +156,7 @@ async def test_a_balance_may_not_dip_below_zero_inside_one_transfer(hand: Hand):
     assert await hand.outcomes(replace(transfer, entries=there_and_back[::-1])) == ["posted"]
 
 
-async def test_a_receivable_grows_and_is_paid_back_but_never_overpaid(hand: Hand, books: Books):
+async def test_a_receivable_grows_and_is_paid_back_but_never_overpaid(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=100)
 
     assert await hand.outcomes(
@@ -157,7 +167,7 @@ async def test_a_receivable_grows_and_is_paid_back_but_never_overpaid(hand: Hand
     assert await books.balance(saver.receivable) == 50
 
 
-async def test_refusals_leave_their_neighbours_alone_and_answers_keep_the_input_order(hand: Hand):
+async def test_refusals_leave_their_neighbours_alone_and_answers_keep_the_input_order(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
     known = move(1, source=saver.wallet, target=saver.goal)
     await hand.post(known)
@@ -172,7 +182,7 @@ async def test_refusals_leave_their_neighbours_alone_and_answers_keep_the_input_
     ) == ["posted", "unknown_account", "exists", "insufficient_funds", "key_conflict", "posted"]
 
 
-async def test_in_one_batch_the_first_of_a_key_decides(hand: Hand, books: Books):
+async def test_in_one_batch_the_first_of_a_key_decides(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=100)
     first = move(60, source=saver.wallet, target=saver.goal)
     again = replace(first, id=new_id())
@@ -186,7 +196,7 @@ async def test_in_one_batch_the_first_of_a_key_decides(hand: Hand, books: Books)
     assert await books.balance(saver.goal) == 60
 
 
-async def test_in_one_batch_a_refused_first_refuses_its_copies(hand: Hand):
+async def test_in_one_batch_a_refused_first_refuses_its_copies(hand: Hand) -> None:
     saver = await hand.saver()
     first = move(60, source=saver.wallet, target=saver.goal)
     fund = move(60, source=FLOAT, target=saver.wallet)
@@ -198,7 +208,7 @@ async def test_in_one_batch_a_refused_first_refuses_its_copies(hand: Hand):
     ]
 
 
-async def test_a_copy_of_a_known_transfer_exists_however_often_it_comes(hand: Hand):
+async def test_a_copy_of_a_known_transfer_exists_however_often_it_comes(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
     known = move(60, source=saver.wallet, target=saver.goal)
     await hand.post(known)
@@ -206,7 +216,7 @@ async def test_a_copy_of_a_known_transfer_exists_however_often_it_comes(hand: Ha
     assert await hand.outcomes(known, replace(known, id=new_id())) == ["exists", "exists"]
 
 
-async def test_a_closed_account_refuses_and_an_unknown_one_before_it(hand: Hand):
+async def test_a_closed_account_refuses_and_an_unknown_one_before_it(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
     async with hand.db.transaction(Role.SYSTEM) as tx:
         await accounts.close_account(tx, saver.goal)
@@ -224,7 +234,7 @@ async def test_a_closed_account_refuses_and_an_unknown_one_before_it(hand: Hand)
     ) == ["closed_account", "closed_account", "unknown_account"]
 
 
-async def test_what_was_posted_before_closing_still_exists(hand: Hand):
+async def test_what_was_posted_before_closing_still_exists(hand: Hand) -> None:
     saver = await hand.saver()
     emptied = [
         move(10, source=FLOAT, target=saver.goal),
@@ -237,7 +247,7 @@ async def test_what_was_posted_before_closing_still_exists(hand: Hand):
     assert await hand.outcomes(*emptied) == ["exists", "exists"]
 
 
-async def test_a_savers_request_cannot_touch_another_savers_account(hand: Hand, books: Books):
+async def test_a_savers_request_cannot_touch_another_savers_account(hand: Hand, books: Books) -> None:
     mine, theirs = await hand.savers(100, 100)
 
     posted = await hand.post(
@@ -253,7 +263,7 @@ async def test_a_savers_request_cannot_touch_another_savers_account(hand: Hand, 
     assert await books.balance(theirs.wallet) == 100
 
 
-async def test_a_request_that_names_no_saver_reaches_no_saver(hand: Hand):
+async def test_a_request_that_names_no_saver_reaches_no_saver(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
 
     (posted,) = await hand.post(move(10, source=saver.wallet, target=saver.goal), role=Role.API)
@@ -261,7 +271,7 @@ async def test_a_request_that_names_no_saver_reaches_no_saver(hand: Hand):
     assert posted.outcome is Outcome.UNKNOWN_ACCOUNT
 
 
-async def test_entries_keep_the_running_balance_and_versions_without_gaps(hand: Hand):
+async def test_entries_keep_the_running_balance_and_versions_without_gaps(hand: Hand) -> None:
     saver = await hand.saver(wallet_cents=100)
     await hand.post(
         move(30, source=saver.wallet, target=saver.goal),
@@ -284,7 +294,7 @@ async def test_entries_keep_the_running_balance_and_versions_without_gaps(hand: 
     assert of_float == 0
 
 
-async def test_both_times_and_the_metadata_are_kept(hand: Hand):
+async def test_both_times_and_the_metadata_are_kept(hand: Hand) -> None:
     saver = await hand.saver()
     transfer = move(10, source=FLOAT, target=saver.wallet, deposit_id="9", channel="c2b")
     await hand.post(transfer)
@@ -327,7 +337,9 @@ GOOD = {
     ],
     ids=str,
 )
-async def test_a_batch_nobody_should_build_fails_whole(hand: Hand, books: Books, change: dict[str, object]):
+async def test_a_batch_nobody_should_build_fails_whole(
+    hand: Hand, books: Books, change: dict[str, object]
+) -> None:
     before = await books.balance(accounts.FUNDING)
     good = {**GOOD, "id": str(new_id()), "key": f"good:{new_id()}"}
     batch = orjson.dumps([good, {**GOOD, **change}]).decode()
@@ -340,7 +352,7 @@ async def test_a_batch_nobody_should_build_fails_whole(hand: Hand, books: Books,
     assert await books.balance(accounts.FUNDING) == before
 
 
-async def test_a_fraction_of_a_cent_is_no_amount(hand: Hand):
+async def test_a_fraction_of_a_cent_is_no_amount(hand: Hand) -> None:
     batch = orjson.dumps(
         [{**GOOD, "entries": [[str(accounts.SUSPENSE), -0.5], [str(accounts.FUNDING), 0.5]]}]
     )
@@ -350,21 +362,23 @@ async def test_a_fraction_of_a_cent_is_no_amount(hand: Hand):
             await tx.execute(posting.POST, batch.decode())
 
 
-async def test_what_json_cannot_say_has_no_place_in_a_transfer(hand: Hand):
+async def test_what_json_cannot_say_has_no_place_in_a_transfer(hand: Hand) -> None:
     with pytest.raises(TypeError):
         await hand.post(move(1, source=FLOAT, target=accounts.SUSPENSE, oops=object()))
 
 
-async def test_ids_as_the_driver_gives_them_are_ids(hand: Hand):
+async def test_ids_as_the_driver_gives_them_are_ids(hand: Hand) -> None:
     await hand.saver()
     async with hand.db.transaction(Role.SYSTEM) as tx:
-        from_driver = await tx.fetch_value(object, "SELECT a.id FROM ledger.accounts AS a WHERE a.id = $1", FLOAT)
+        from_driver = await tx.fetch_value(
+            object, "SELECT a.id FROM ledger.accounts AS a WHERE a.id = $1", FLOAT
+        )
 
     assert type(from_driver) is not type(FLOAT)
     assert await hand.outcomes(move(1, source=from_driver, target=accounts.SUSPENSE)) == ["posted"]
 
 
-async def test_posting_one_returns_it_or_raises_what_stands_against_it(hand: Hand, books: Books):
+async def test_posting_one_returns_it_or_raises_what_stands_against_it(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=100)
     good = move(100, source=saver.wallet, target=FLOAT)
     async with hand.db.transaction(Role.SYSTEM) as tx:

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -33,7 +34,7 @@ async def stored(hand: Hand) -> int | None:
 
 async def test_a_balance_is_the_same_before_and_after_a_snapshot_and_with_what_comes_later(
     hand: Hand, books: Books
-):
+) -> None:
     saver = await hand.saver(wallet_cents=100)
     before = await books.balance(FLOAT)
     await take_snapshots(hand)
@@ -46,7 +47,7 @@ async def test_a_balance_is_the_same_before_and_after_a_snapshot_and_with_what_c
     assert await stored(hand) == before + 40
 
 
-async def test_a_snapshot_again_with_nothing_new_changes_nothing(hand: Hand, books: Books):
+async def test_a_snapshot_again_with_nothing_new_changes_nothing(hand: Hand, books: Books) -> None:
     await hand.saver(wallet_cents=100)
     for _ in range(3):
         await take_snapshots(hand)
@@ -54,7 +55,9 @@ async def test_a_snapshot_again_with_nothing_new_changes_nothing(hand: Hand, boo
     assert await stored(hand) == await books.balance(FLOAT)
 
 
-async def test_what_a_running_transaction_posted_is_counted_once_when_it_commits(hand: Hand, books: Books):
+async def test_what_a_running_transaction_posted_is_counted_once_when_it_commits(
+    hand: Hand, books: Books
+) -> None:
     saver = await hand.saver()
     await take_snapshots(hand)
     before = await books.balance(FLOAT)
@@ -72,7 +75,7 @@ async def test_what_a_running_transaction_posted_is_counted_once_when_it_commits
     assert await stored(hand) == before + 11
 
 
-async def test_a_transaction_sees_its_own_posting_whoever_else_is_running(hand: Hand, books: Books):
+async def test_a_transaction_sees_its_own_posting_whoever_else_is_running(hand: Hand, books: Books) -> None:
     await hand.saver()
     await take_snapshots(hand)
     before = await books.balance(FLOAT)
@@ -84,7 +87,7 @@ async def test_a_transaction_sees_its_own_posting_whoever_else_is_running(hand: 
         assert await balances.balance(older, FLOAT) == before + 1
 
 
-async def test_what_was_rolled_back_is_never_counted(hand: Hand, books: Books):
+async def test_what_was_rolled_back_is_never_counted(hand: Hand, books: Books) -> Never:
     await hand.saver()
     before = await books.balance(FLOAT)
 
@@ -98,13 +101,15 @@ async def test_what_was_rolled_back_is_never_counted(hand: Hand, books: Books):
     assert await books.balance(FLOAT) == await stored(hand) == before
 
 
-async def test_snapshots_taken_while_money_moves_stay_right(hand: Hand, books: Books):
+async def test_snapshots_taken_while_money_moves_stay_right(hand: Hand, books: Books) -> None:
     saver = await hand.saver()
     before = await books.balance(FLOAT)
 
     async def deposit() -> None:
         for _ in range(20):
-            await hand.post(move(1, source=FLOAT, target=saver.wallet), move(1, source=FLOAT, target=accounts.SUSPENSE))
+            await hand.post(
+                move(1, source=FLOAT, target=saver.wallet), move(1, source=FLOAT, target=accounts.SUSPENSE)
+            )
 
     async def snap() -> None:
         for _ in range(15):
@@ -130,7 +135,7 @@ async def elsewhere(postgres_bin_dir: Path) -> AsyncIterator[Cluster]:
 
 async def test_balances_stay_right_in_a_cluster_the_books_were_restored_into(
     database: postgres.Database, hand: Hand, books: Books, postgres_bin_dir: Path, elsewhere: Cluster
-):
+) -> None:
     if not (postgres_bin_dir / "pg_dump").exists():
         pytest.skip("this Postgres comes without pg_dump")
     saver = await hand.saver(wallet_cents=1_000)
@@ -139,8 +144,12 @@ async def test_balances_stay_right_in_a_cluster_the_books_were_restored_into(
     before = await books.balance(FLOAT)
     # The old cluster is ahead, so that the restored rows name transactions the new one will only come to.
     async with database.connected("supabase_admin") as connection:
-        await connection.execute("DO $$ BEGIN FOR i IN 1..3000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$")
-    await hand.post(move(2, source=FLOAT, target=saver.wallet), move(3, source=FLOAT, target=accounts.SUSPENSE))
+        await connection.execute(
+            "DO $$ BEGIN FOR i IN 1..3000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$"
+        )
+    await hand.post(
+        move(2, source=FLOAT, target=saver.wallet), move(3, source=FLOAT, target=accounts.SUSPENSE)
+    )
 
     restored = await elsewhere.bare_database()
     dump = [postgres_bin_dir / "pg_dump", "--format=custom", "--schema=ledger", database.superuser_dsn]
@@ -161,7 +170,9 @@ async def test_balances_stay_right_in_a_cluster_the_books_were_restored_into(
             await its_books.check()
         # Past the ids that the restored rows name: they must not be counted a second time.
         async with restored.connected("supabase_admin") as connection:
-            await connection.execute("DO $$ BEGIN FOR i IN 1..9000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$")
+            await connection.execute(
+                "DO $$ BEGIN FOR i IN 1..9000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$"
+            )
         await there.post(move(1, source=FLOAT, target=saver.wallet))
         assert await its_books.balance(FLOAT) == before + 9
         await take_snapshots(there)

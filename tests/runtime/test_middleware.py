@@ -13,12 +13,21 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from tests.support.observed import Browse, Sample, Written
+from zanari_api.kit.errors import Refusal
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime import problems
 from zanari_api.runtime.metrics import Metrics
-from zanari_api.runtime.middleware import BODY_MAX_BYTES, LimitBody, Observe
+from zanari_api.runtime.middleware import BODY_MAX_BYTES, LimitBody, Observe, known_routes
 
 PHONE = "254712345678"
+
+
+class Forged(Refusal):
+    """This was not signed by anybody we know."""
+
+    code = "forged"
+    status = 401
+    logged_by_budget = True
 
 
 @pytest.fixture
@@ -54,6 +63,10 @@ def app(metrics: Metrics) -> FastAPI:
     @app.get("/broken/{phone}")
     async def broken(phone: str) -> None:
         raise RuntimeError(f"no such phone {phone}")
+
+    @app.get("/forged")
+    async def forged() -> None:
+        raise Forged
 
     @app.get("/breaks")
     async def breaks() -> StreamingResponse:
@@ -158,6 +171,19 @@ async def test_probes_are_quiet_while_all_is_well(client: httpx.AsyncClient, wri
     await client.get("/health/ready")
     levels = {line["route"]: line["level"] for line in written.events("request_handled")}
     assert levels == {"/health": "debug", "/health/ready": "info"}
+
+
+def test_the_routes_are_known_by_the_templates_they_are_counted_under(app: FastAPI) -> None:
+    assert {("GET", "/api/v1/goals/{goal_id}"), ("POST", "/echo"), ("GET", "/docs")} <= set(known_routes(app))
+
+
+async def test_what_strangers_cause_at_will_writes_no_line_of_its_own(
+    client: httpx.AsyncClient, written: Written, sample: Sample
+) -> None:
+    response = await client.get("/forged")
+    assert response.status_code == 401
+    assert {line["level"] for line in written.lines} == {"debug"}
+    assert sample("zanari_refusals_total", code="forged") == 1
 
 
 async def test_a_bug_is_a_500_problem_that_tells_the_caller_nothing(

@@ -84,7 +84,10 @@ async def post(tx: Tx, transfers: Sequence[Transfer]) -> list[Posted]:
     """
     if not transfers:
         return []
-    return await tx.fetch_all(Posted, POST, orjson.dumps(transfers, default=_uuid_text).decode())
+    answers = await tx.fetch_all(Posted, POST, orjson.dumps(transfers, default=_uuid_text).decode())
+    for transfer, answer in zip(transfers, answers, strict=True):
+        tx.note("ledger_post", transfer.kind, answer.outcome)
+    return answers
 
 
 def _uuid_text(value: object) -> str:

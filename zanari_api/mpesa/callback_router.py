@@ -23,7 +23,7 @@ from zanari_api.runtime.problems import refuses
 
 log = structlog.get_logger(__name__)
 
-VALIDATION_TIMEOUT_S: Final = 3.0
+VALIDATION_TIMEOUT_S: Final = 3
 """M-PESA waits about 8 s for a verdict; after 3 an undecided answer is better than none (DESIGN section 7)."""
 
 

@@ -8,6 +8,7 @@ class InvalidSignature(Refusal):
 
     code = "invalid_signature"
     status = 401
+    logged_by_budget = True
 
 
 class MalformedRecord(Refusal):
@@ -28,3 +29,4 @@ class WrongCallbackToken(Refusal):
 
     code = "not_found"
     status = 404
+    logged_by_budget = True

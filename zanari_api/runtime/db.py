@@ -58,7 +58,7 @@ class Role(StrEnum):
 
 
 class DatabaseUnavailable(Unavailable):
-    """The service cannot reach its database. Nothing was changed; send the same request again."""
+    """The service cannot reach its database. Send the same request again."""
 
     code = "database_unavailable"
 

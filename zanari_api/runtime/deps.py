@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Final, TypeVar, cast
 from uuid import UUID
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from zanari_api.kit.errors import Refusal
@@ -109,8 +109,16 @@ async def current_saver(
 CurrentSaver = Annotated[Saver, Depends(current_saver)]
 
 
-def idempotent(request: Request, saver: CurrentSaver) -> Once:
-    return Once(saver.runtime.database, saver_id=saver.id, request=request)
+def idempotent(
+    request: Request,
+    saver: CurrentSaver,
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="New for each new intention; the same for each retry."),
+    ] = None,
+) -> Once:
+    """Raises IdempotencyKeyRequired when the header is missing or malformed."""
+    return Once(saver.runtime.database, saver_id=saver.id, key=key, request=request)
 
 
 Idempotent = Annotated[Once, Depends(idempotent)]

@@ -73,10 +73,9 @@ class _Clash(Enum):
 class Once:
     """Carries out one saver's request at most once for its Idempotency-Key."""
 
-    def __init__(self, database: Database, *, saver_id: UUID, request: Request) -> None:
-        """Raises IdempotencyKeyRequired when the header is missing or not 1-255 visible ASCII characters."""
-        key = request.headers.get("Idempotency-Key", "")
-        if not KEY_PATTERN.fullmatch(key):
+    def __init__(self, database: Database, *, saver_id: UUID, key: str | None, request: Request) -> None:
+        """Raises IdempotencyKeyRequired when the key is missing or not 1-255 visible ASCII characters."""
+        if key is None or not KEY_PATTERN.fullmatch(key):
             raise IdempotencyKeyRequired
         self._database = database
         self._saver_id = saver_id

@@ -28,7 +28,7 @@ WEBHOOK_OUTCOMES: Final = (
     "ignored",
     "invalid_signature",
     "malformed",
-    "unavailable",
+    "not_configured",
 )
 CREDENTIAL_KINDS: Final = ("access_token", "signature", "callback_token")
 LIMITS: Final = ("address", "saver", "pin")

@@ -58,6 +58,11 @@ class CarriesHeaders(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
 
+def keeps_own_log(problem: Problem) -> bool:
+    """Say whether whoever raised the problem has logged it, within a budget: strangers can cause it at will."""
+    return getattr(problem, "logged_by_budget", False) is True
+
+
 class ValidationFailed(Refusal):
     """The request is not in the documented form."""
 
@@ -128,6 +133,8 @@ FIXED_MESSAGES: Final[Mapping[str, str]] = {
 def answer(problem: Problem, *, metrics: Metrics) -> Response:
     """Log and count a problem, and make its response. For code outside the reach of `install`."""
     metrics.count_problem(problem)
+    if keeps_own_log(problem):
+        return respond(problem)
     event, write = ("request_refused", log.info)
     if isinstance(problem, Unavailable):
         event, write = ("request_unavailable", log.warning)
@@ -161,8 +168,10 @@ def respond(problem: Problem) -> Response:
 def install(app: FastAPI, *, metrics: Metrics) -> None:
     """Answer every expected failure of `app` with a problem document, and say so in its OpenAPI document."""
 
-    async def refuse(_request: Request, error: Exception) -> Response:
-        return answer(cast("Problem", error), metrics=metrics)
+    async def refuse(request: Request, error: Exception) -> Response:
+        problem = cast("Problem", error)
+        request.state.logged = keeps_own_log(problem)
+        return answer(problem, metrics=metrics)
 
     async def refuse_invalid(_request: Request, error: Exception) -> Response:
         return answer(_invalid(cast("RequestValidationError", error)), metrics=metrics)

@@ -84,7 +84,7 @@ PHONES_AS_NUMBERS: Final = ((254_100_000_000, 254_199_999_999), (254_700_000_000
 
 def redact_event(_logger: object, _method: str, event: Mapping[str, object]) -> dict[str, object]:
     """Redact one log event: the structlog processor that stands last before the renderer."""
-    return {_text(key): _value(value, key, 0) for key, value in event.items()}
+    return {_key(key): _value(value, key, 0) for key, value in event.items()}
 
 
 def redact_text(text: str) -> str:
@@ -121,7 +121,7 @@ def _container(value: Mapping[object, object] | Collection[object], key: str, de
         return "[too deep]"
     if isinstance(value, Mapping):
         items = islice(cast("Mapping[object, object]", value).items(), ITEMS_MAX)
-        return {_text(str(name)): _value(item, str(name), depth + 1) for name, item in items}
+        return {_key(str(name)): _value(item, str(name), depth + 1) for name, item in items}
     return [_value(item, key, depth + 1) for item in islice(value, ITEMS_MAX)]
 
 
@@ -147,7 +147,12 @@ def _number(value: float, key: str) -> object:
     return value if abs(value) < JSON_NUMBER_END else str(value)
 
 
-@lru_cache(maxsize=2000)
+@lru_cache(maxsize=1000)
+def _key(key: str) -> str:
+    return _text(key)
+
+
+@lru_cache(maxsize=1000)
 def _is_private(key: str) -> bool:
     letters = re.sub(r"[^a-z]", "", key.lower())
     if letters in PRIVATE_KEYS:
