@@ -24,7 +24,7 @@ from zanari_api.runtime import migrations
 from zanari_api.runtime.migrations import MigrationError
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
-from zanari_api.sandbox.demo import Demo
+from zanari_api.sandbox.demo import Demo, NotSeeded
 from zanari_api.sandbox.postgres import EmbeddedPostgresError
 from zanari_api.serving import PortInUse
 from zanari_api.settings import Settings, SettingsInvalid
@@ -104,7 +104,9 @@ def spend(
     url: Annotated[str | None, typer.Option(help="The API; http://HOST:PORT when left out.")] = None,
 ) -> None:
     """Send a signed spend to a running API and print its answer. Exit code 1 unless it was taken."""
-    settings = serving.with_development_secrets(Settings.load(), _home())
+    settings = Settings.load()
+    if settings.in_development:
+        settings = serving.with_development_secrets(settings, _home())
     secret = settings.mpesa_webhook_secret
     if secret is None:
         _fail("MPESA_WEBHOOK_SECRET is not set, so nothing can be signed")
@@ -124,9 +126,12 @@ def spend(
             headers={"Content-Type": "application/json", "X-Mpesa-Signature": signature},
             timeout=30,
         )
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         _fail(f"no answer from {base_url}: {error}. Is the API running (zanari dev)?")
-    _say(json.dumps(response.json(), indent=2))
+    try:
+        _say(json.dumps(response.json(), indent=2))
+    except ValueError:
+        _fail(f"{base_url} answered {response.status_code} and no JSON: it is not the API")
     if not response.is_success:
         raise typer.Exit(FAILED)
 
@@ -180,7 +185,11 @@ async def _dev(settings: Settings) -> None:
                     callback_token=_first(env.settings.mpesa_callback_tokens),
                     shortcode=env.settings.mpesa_shortcode or "",
                 )
-                await demo.seed(made)
+                try:
+                    await demo.seed(made)
+                except NotSeeded as reason:
+                    _progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
+                    return
                 _say(demo.instructions(made, receipt=new_receipt()))
 
             await serving.serve(env, listener, on_ready=ready, console=True)

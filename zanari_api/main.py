@@ -41,6 +41,8 @@ Part = TypeVar("Part")
 
 log = structlog.get_logger(__name__)
 
+RATE_LIMIT_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+
 DESCRIPTION = """
 Zanari rounds up what you spend with M-PESA and saves the difference in your goals.
 
@@ -110,7 +112,7 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime) -> None:
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed"],
+            expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", *RATE_LIMIT_HEADERS],
         )
     app.add_middleware(Observe, metrics=runtime.metrics)
 

@@ -91,12 +91,16 @@ def with_development_secrets(settings: Settings, home: Path) -> Settings:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bind the port before anything slow is started. Raises PortInUse."""
+    """Take the port before anything slow is started. Raises PortInUse.
+
+    It listens at once, and requests wait: two that only bound the port could both think that they have it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise PortInUse(

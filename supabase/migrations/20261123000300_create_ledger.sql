@@ -166,14 +166,14 @@ GRANT SELECT ON ledger.accounts, ledger.balances, ledger.entries TO zanari_api;
 GRANT SELECT ON ledger.accounts, ledger.balances, ledger.transfers, ledger.entries TO zanari_system;
 
 CREATE POLICY accounts_own ON ledger.accounts FOR SELECT TO zanari_api
-    USING (saver_id = (SELECT nullif(current_setting('zanari.saver_id', true), '')::uuid));
+    USING (saver_id = nullif((SELECT current_setting('zanari.saver_id', true)), '')::uuid);
 CREATE POLICY balances_own ON ledger.balances FOR SELECT TO zanari_api
-    USING (saver_id = (SELECT nullif(current_setting('zanari.saver_id', true), '')::uuid));
+    USING (saver_id = nullif((SELECT current_setting('zanari.saver_id', true)), '')::uuid);
 CREATE POLICY entries_own ON ledger.entries FOR SELECT TO zanari_api
     USING (account_id IN (
         SELECT b.account_id
           FROM ledger.balances AS b
-         WHERE b.saver_id = (SELECT nullif(current_setting('zanari.saver_id', true), '')::uuid)
+         WHERE b.saver_id = nullif((SELECT current_setting('zanari.saver_id', true)), '')::uuid
     ));
 CREATE POLICY accounts_all ON ledger.accounts FOR SELECT TO zanari_system USING (true);
 CREATE POLICY balances_all ON ledger.balances FOR SELECT TO zanari_system USING (true);

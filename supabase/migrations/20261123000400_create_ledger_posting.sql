@@ -85,14 +85,17 @@ REVOKE ALL ON FUNCTION ledger.ensure_claimed(bigint, bigint) FROM PUBLIC;
 -- Names: t_ one element per transfer, e_ per entry, a_ per account. The decision runs over plain arrays,
 -- because it must go in input order: each transfer sees the balances that its predecessors left.
 --
--- enable_seqscan is off because a connection keeps the plans it made: one made while a table was still small
--- would go on reading the whole of it. Every statement here finds its rows by a key.
+-- Plans that read a whole table are off because a connection keeps the plans it made: one made while a table
+-- was small, or for a large batch, would go on reading all of it. Every statement here, and every guard it
+-- sets off, finds its rows by a key.
 CREATE FUNCTION ledger.post(batch jsonb)
     RETURNS TABLE (ordinal integer, outcome text, transfer_id uuid)
     LANGUAGE plpgsql
     SECURITY DEFINER
     SET search_path = ''
     SET enable_seqscan = off
+    SET enable_hashjoin = off
+    SET enable_mergejoin = off
 AS $$
 #variable_conflict use_column
 DECLARE

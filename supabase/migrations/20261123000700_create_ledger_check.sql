@@ -21,7 +21,8 @@ AS $$
         ('balances', ARRAY[
             'balances_pkey', 'balances_account_matches', 'balances_not_overdrawn',
             'balances_receivable_not_overpaid', 'balances_version_counts', 'balances_start_at_zero',
-            'balances_open_without_money', 'balances_follow_entries', 'balances_never_deleted']),
+            'balances_open_without_money', 'balances_version_grows', 'balances_follow_entries',
+            'balances_never_deleted']),
         ('transfers', ARRAY[
             'transfers_pkey', 'transfers_key_unique', 'transfers_key_sized', 'transfers_kind_named',
             'transfers_event_at_finite', 'transfers_metadata_object', 'transfers_have_entries',

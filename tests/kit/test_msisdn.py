@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zanari_api.kit.msisdn import mask, parse_msisdn
+from zanari_api.kit.msisdn import parse_msisdn
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,3 @@ def test_any_text_is_a_number_in_the_one_form_or_a_value_error(written: str) -> 
     assert len(msisdn) == 12
     assert msisdn[:4] in {"2547", "2541"}
     assert parse_msisdn(msisdn) == msisdn
-
-
-@pytest.mark.parametrize(
-    ("msisdn", "masked"),
-    [("254708374149", "2547*****149"), ("2547149", "*******"), ("25471490", "2547*490"), ("", "")],
-)
-def test_a_masked_number_shows_its_ends_only(msisdn: str, masked: str) -> None:
-    assert mask(msisdn) == masked

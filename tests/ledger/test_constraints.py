@@ -30,7 +30,8 @@ CATALOGUE = """
 DROP = """
     SELECT CASE
                WHEN t.oid IS NOT NULL THEN format('DROP TRIGGER %I ON %s', t.tgname, t.tgrelid::regclass)
-               WHEN c.oid IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', c.conrelid::regclass, c.conname)
+               WHEN c.oid IS NOT NULL
+               THEN format('ALTER TABLE %s DROP CONSTRAINT %I CASCADE', c.conrelid::regclass, c.conname)
                ELSE format('DROP INDEX ledger.%I', $2::text)
            END
       FROM (SELECT 1) AS one

@@ -1,7 +1,6 @@
 """The books against a small model of them: whatever is posted, in whatever order, both agree and nothing breaks."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -187,8 +186,8 @@ class Ledger(RuleBasedStateMachine):
 
 
 @pytest.fixture
-def machine(database: postgres.Database) -> Iterator[type[Ledger]]:
-    yield type("LedgerHere", (Ledger,), {"database": database})
+def machine(database: postgres.Database) -> type[Ledger]:
+    return type("LedgerHere", (Ledger,), {"database": database})
 
 
 def test_the_books_agree_with_the_model_whatever_is_posted(machine: type[Ledger]) -> None:

@@ -14,10 +14,21 @@ from tests.support import postgres
 from tests.support.books import Books
 from tests.support.postgres import TEST_OPTIONS, Cluster
 from zanari_api.ledger import accounts, balances, posting
-from zanari_api.runtime.db import Database, Role
+from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.sandbox.postgres import EmbeddedPostgres
 
 SNAPSHOT = "SELECT s.balance_cents FROM ledger.snapshots AS s WHERE s.account_id = $1"
+
+
+def use_up_transaction_ids(count: int) -> str:
+    return f"DO $$ BEGIN FOR i IN 1..{count} LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$"
+
+
+def dump_and_restore(source: postgres.Database, target: postgres.Database, bin_dir: Path) -> None:
+    dump = [bin_dir / "pg_dump", "--format=custom", "--schema=ledger", source.superuser_dsn]
+    restore = [bin_dir / "pg_restore", "--exit-on-error", f"--dbname={target.superuser_dsn}"]
+    dumped = subprocess.run(dump, check=True, capture_output=True).stdout  # noqa: S603 (the server's own programs)
+    subprocess.run(restore, input=dumped, check=True)  # noqa: S603 (the server's own programs)
 
 
 async def take_snapshots(hand: Hand) -> None:
@@ -91,11 +102,13 @@ async def test_what_was_rolled_back_is_never_counted(hand: Hand, books: Books) -
     await hand.saver()
     before = await books.balance(FLOAT)
 
+    async def change_its_mind(tx: Tx) -> None:
+        await posting.post(tx, [move(1, source=FLOAT, target=accounts.SUSPENSE)])
+        await balances.take_snapshots(tx)
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        async with hand.db.transaction(Role.SYSTEM) as tx:
-            await posting.post(tx, [move(1, source=FLOAT, target=accounts.SUSPENSE)])
-            await balances.take_snapshots(tx)
-            raise ZeroDivisionError
+        await hand.db.unit_of_work(change_its_mind, role=Role.SYSTEM)
     await take_snapshots(hand)
 
     assert await books.balance(FLOAT) == await stored(hand) == before
@@ -144,17 +157,13 @@ async def test_balances_stay_right_in_a_cluster_the_books_were_restored_into(
     before = await books.balance(FLOAT)
     # The old cluster is ahead, so that the restored rows name transactions the new one will only come to.
     async with database.connected("supabase_admin") as connection:
-        await connection.execute(
-            "DO $$ BEGIN FOR i IN 1..3000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$"
-        )
+        await connection.execute(use_up_transaction_ids(3_000))
     await hand.post(
         move(2, source=FLOAT, target=saver.wallet), move(3, source=FLOAT, target=accounts.SUSPENSE)
     )
 
     restored = await elsewhere.bare_database()
-    dump = [postgres_bin_dir / "pg_dump", "--format=custom", "--schema=ledger", database.superuser_dsn]
-    restore = [postgres_bin_dir / "pg_restore", "--exit-on-error", f"--dbname={restored.superuser_dsn}"]
-    subprocess.run(restore, input=subprocess.run(dump, check=True, capture_output=True).stdout, check=True)
+    await asyncio.to_thread(dump_and_restore, database, restored, postgres_bin_dir)
 
     opened = Database(restored.service_dsn)
     await opened.open()
@@ -170,9 +179,7 @@ async def test_balances_stay_right_in_a_cluster_the_books_were_restored_into(
             await its_books.check()
         # Past the ids that the restored rows name: they must not be counted a second time.
         async with restored.connected("supabase_admin") as connection:
-            await connection.execute(
-                "DO $$ BEGIN FOR i IN 1..9000 LOOP COMMIT; PERFORM pg_current_xact_id(); END LOOP; END $$"
-            )
+            await connection.execute(use_up_transaction_ids(9_000))
         await there.post(move(1, source=FLOAT, target=saver.wallet))
         assert await its_books.balance(FLOAT) == before + 9
         await take_snapshots(there)

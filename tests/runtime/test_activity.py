@@ -134,15 +134,20 @@ async def test_while_it_runs_savers_are_written_without_being_asked(
 
 
 async def test_replicas_that_write_the_same_savers_at_once_do_not_clash(
-    pool: Database, metrics: Metrics, written: Written
+    database: Served, metrics: Metrics
 ) -> None:
-    savers = [new_id() for _ in range(500)]
-    replicas = [Activity(pool, metrics=metrics) for _ in range(6)]
-    for number, replica in enumerate(replicas):
-        for saver in savers[:: (-1) ** number]:
-            replica.seen(saver)
-    await asyncio.gather(*(replica.flush() for replica in replicas))
-    assert [line for line in written.lines if line["level"] in {"warning", "error"}] == []
+    clashes: list[None] = []
+    pool = Database(database.service_dsn, on_rerun=lambda: clashes.append(None))
+    await pool.open()
+    for _ in range(4):
+        savers = [new_id() for _ in range(900)]
+        replicas = [Activity(pool, metrics=metrics) for _ in range(8)]
+        for number, replica in enumerate(replicas):
+            for saver in savers[:: (-1) ** number]:
+                replica.seen(saver)
+        await asyncio.gather(*(replica.flush() for replica in replicas))
+    await pool.close()
+    assert clashes == []
 
 
 async def test_active_users_are_those_seen_in_the_last_15_minutes_by_any_replica(

@@ -146,6 +146,11 @@ def test_ids_amounts_and_times_survive(value: object) -> None:
     assert redact_event(None, "info", {"event": "x", "seen": value})["seen"] == value
 
 
+def test_what_a_credential_was_is_shown_and_the_credential_is_not() -> None:
+    shown = redact_event(None, "info", {"credential": "signature", "credentials": "hunter2"})
+    assert shown == {"credential": "signature", "credentials": REDACTED}
+
+
 def test_a_phone_number_sent_as_a_number_is_hidden_and_an_amount_is_not() -> None:
     seen = redact_event(
         None, "info", {"seen": 254712345678, "real": 254712345678.0, "saved_cents": 254712345678}

@@ -1,10 +1,9 @@
 """Every statement on savings.deposits and mpesa.suspense_items; no decisions, no commits."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.deposits.rows import Payment
 from zanari_api.runtime.db import Tx
 
 INSERT_DEPOSIT: Final[LiteralString] = """
@@ -24,17 +23,6 @@ FIND_BOOKED_AMOUNT: Final[LiteralString] = """
      UNION ALL
     SELECT amount_cents FROM mpesa.suspense_items WHERE receipt = $1
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payment:
-    """A payment into our paybill, as M-PESA told us of it."""
-
-    receipt: str
-    amount_cents: int
-    shortcode: str
-    event_at: datetime
-    callback_id: UUID
 
 
 async def insert_deposit(

@@ -5,14 +5,14 @@ from enum import StrEnum
 from uuid import UUID
 
 from zanari_api.deposits import queries
-from zanari_api.deposits.queries import Payment
+from zanari_api.deposits.rows import Payment
 from zanari_api.kit.ids import new_id
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import accounts, posting
 from zanari_api.ledger.posting import Outcome, Transfer
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
-from zanari_api.transactions.queries import FeedRow
+from zanari_api.transactions.rows import FeedRow
 
 
 class SuspenseReason(StrEnum):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from zanari_api.goals import guards, service
 from zanari_api.goals.errors import DefaultGoalFixed
-from zanari_api.goals.queries import GoalRow
+from zanari_api.goals.rows import GoalRow
 from zanari_api.goals.schemas import Closure, Movement
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.ids import new_id
@@ -16,9 +16,9 @@ from zanari_api.ledger import balances, posting
 from zanari_api.ledger.posting import Transfer
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
-from zanari_api.transactions.queries import FeedRow
+from zanari_api.transactions.rows import FeedRow
 from zanari_api.users import service as users
-from zanari_api.users.queries import SaverRow
+from zanari_api.users.rows import SaverRow
 
 
 async def deposit(tx: Tx, *, saver_id: UUID, goal_id: UUID, amount_cents: int) -> Movement:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.goals.rows import GoalRow
 from zanari_api.runtime.db import Tx
 
 LIST_GOALS: Final[LiteralString] = """
@@ -76,32 +77,6 @@ LIST_MILESTONES: Final[LiteralString] = """
      WHERE saver_id = $1 AND goal_id = ANY ($2::uuid[])
      ORDER BY goal_id, percent
 """
-
-
-@dataclass(frozen=True, slots=True)
-class GoalRow:
-    """A goal as stored, with its balance in the ledger."""
-
-    saver_id: UUID
-    id: UUID
-    account_id: UUID
-    name: str
-    emoji: str | None
-    description: str | None
-    target_cents: int | None
-    due_on: date | None
-    priority: int
-    allocation_percent: int | None
-    status: str
-    letter: str | None
-    locked_until: datetime | None
-    is_default: bool
-    created_at: datetime
-    saved_cents: int
-
-    @property
-    def is_open(self) -> bool:
-        return self.status in {"active", "paused"}
 
 
 @dataclass(frozen=True, slots=True)

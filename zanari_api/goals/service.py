@@ -16,7 +16,8 @@ from zanari_api.goals.errors import (
     OrderIncomplete,
     TooManyGoals,
 )
-from zanari_api.goals.queries import GoalRow, NewGoal
+from zanari_api.goals.queries import NewGoal
+from zanari_api.goals.rows import GoalRow
 from zanari_api.goals.schemas import Goal, GoalCreate, GoalList, GoalStatus, GoalUpdate, Milestone
 from zanari_api.kit.clock import eat_date, utc_now
 from zanari_api.kit.ids import new_id

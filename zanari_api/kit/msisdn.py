@@ -7,7 +7,6 @@ import phonenumbers
 
 _MSISDN: Final = re.compile(r"254[17][0-9]{8}")
 _WRITTEN: Final = re.compile(r"[+0-9(][0-9 ().\-]{7,30}")
-_VISIBLE: Final = (4, 3)
 
 
 def parse_msisdn(text: str) -> str:
@@ -30,10 +29,3 @@ def parse_msisdn(text: str) -> str:
     if _MSISDN.fullmatch(msisdn) is None:
         raise ValueError("not a Kenyan mobile number")
     return msisdn
-
-
-def mask(msisdn: str) -> str:
-    """Return the number with only its ends readable, for a person who should recognise it: `2547*****149`."""
-    first, last = _VISIBLE
-    hidden = len(msisdn) - first - last
-    return msisdn[:first] + "*" * hidden + msisdn[-last:] if hidden > 0 else "*" * len(msisdn)

@@ -26,5 +26,6 @@ Storable = BeforeValidator(_refuse_unstorable)
 Cents = Annotated[int, Field(strict=True, gt=0, le=MAX_CENTS)]
 """A positive amount in cents; a JSON integer, never a number with a fraction."""
 
-Text = Annotated[str, Storable, StringConstraints(strip_whitespace=True, min_length=1)]
+# Constraints before the validator: behind it, Pydantic measures the text before it strips it.
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1), Storable]
 """Text with something in it; give it a maximum with Field(max_length=...)."""

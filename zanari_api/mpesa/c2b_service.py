@@ -13,7 +13,8 @@ from zanari_api.daraja.answers import Verdict
 from zanari_api.daraja.payloads import C2BPayment, UnreadableCallback, read_c2b
 from zanari_api.deposits import service as deposits
 from zanari_api.deposits.references import MemberReference, parse_account_reference
-from zanari_api.deposits.service import Destination, Payment, SuspenseReason
+from zanari_api.deposits.rows import Payment
+from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import queries
@@ -24,7 +25,7 @@ from zanari_api.runtime.db import Tx
 from zanari_api.transactions import receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
 from zanari_api.users import service as users
-from zanari_api.users.queries import SaverRow
+from zanari_api.users.rows import SaverRow
 
 LARGEST_PAYMENT_CENTS: Final = 25_000_000
 """KES 250,000: M-PESA's own limit for one payment (DARAJA.md section 2)."""

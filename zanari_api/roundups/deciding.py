@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from zanari_api.goals.queries import GoalRow
+from zanari_api.goals.rows import GoalRow
 from zanari_api.goals.rules import milestones_reached
 from zanari_api.kit.clock import eat_date, eat_day_start
 from zanari_api.roundups.allocation import GoalShare, Share, allocate
@@ -17,7 +17,7 @@ from zanari_api.roundups.queries import UsedDay
 from zanari_api.roundups.rules import Context, Decision, Outcome, Rule, SpendFacts, decide, period_starts
 from zanari_api.roundups.spends import Policy, Spend
 from zanari_api.transactions.categories import category_of
-from zanari_api.users.queries import SaverRow
+from zanari_api.users.rows import SaverRow
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from zanari_api.transactions import receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
 from zanari_api.transactions.schemas import RoundUp
 from zanari_api.users import service as users
-from zanari_api.users.queries import SaverRow
+from zanari_api.users.rows import SaverRow
 
 
 async def record_spends(tx: Tx, spends: Sequence[Spend], *, policy: Policy) -> list[Recorded]:

@@ -16,7 +16,7 @@ from zanari_api.runtime.crypto import Keyring
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
 from zanari_api.transactions.categories import category_of
-from zanari_api.transactions.queries import FeedRow
+from zanari_api.transactions.rows import FeedRow
 from zanari_api.transactions.schemas import AllocationShare, RoundUp
 from zanari_api.users import service as users
 

@@ -77,7 +77,6 @@ class Observe:
             await self._answer_for(error, scope, receive, exchange)
         finally:
             self._record(scope, exchange)
-            clear_contextvars()
 
     async def _answer_for(
         self, error: Exception, scope: Scope, receive: Receive, exchange: "_Exchange"

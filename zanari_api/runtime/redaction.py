@@ -27,7 +27,8 @@ PRIVATE_WORDS: Final = (
     "password",
     "passkey",
     "passwd",
-    "credential",
+    "credentials",
+    "securitycredential",
     "cookie",
     "apikey",
     "privatekey",
@@ -51,6 +52,9 @@ PLAIN_NAMES: Final = frozenset(
 
 CORRELATION_KEYS: Final = frozenset({"request_id", "trace_id", "span_id", "version"})
 """Long hexadecimal ids are what these hold, so only numbers of people are looked for in them."""
+
+CONSTANT_KEYS: Final = frozenset({"event", "level", "service", "environment", "method", "route"})
+"""Keys with few values, each redacted once."""
 
 # Comes first in the alternations: what must survive is consumed before a pattern could match inside it.
 KEPT: Final = (
@@ -84,7 +88,7 @@ PHONES_AS_NUMBERS: Final = ((254_100_000_000, 254_199_999_999), (254_700_000_000
 
 def redact_event(_logger: object, _method: str, event: Mapping[str, object]) -> dict[str, object]:
     """Redact one log event: the structlog processor that stands last before the renderer."""
-    return {_key(key): _value(value, key, 0) for key, value in event.items()}
+    return {_constant(key): _value(value, key, 0) for key, value in event.items()}
 
 
 def redact_text(text: str) -> str:
@@ -98,8 +102,10 @@ def _value(value: object, key: str, depth: int) -> object:
     if _is_private(key):
         return REDACTED
     match value:
+        case str() if key in CONSTANT_KEYS:
+            found: object = _constant(value)
         case str():
-            found: object = _text(value, PEOPLE if key in CORRELATION_KEYS else EVERYTHING)
+            found = _text(value, PEOPLE if key in CORRELATION_KEYS else EVERYTHING)
         case Enum():
             found = _value(cast("object", value.value), key, depth)
         case int() | float():
@@ -121,7 +127,7 @@ def _container(value: Mapping[object, object] | Collection[object], key: str, de
         return "[too deep]"
     if isinstance(value, Mapping):
         items = islice(cast("Mapping[object, object]", value).items(), ITEMS_MAX)
-        return {_key(str(name)): _value(item, str(name), depth + 1) for name, item in items}
+        return {_constant(str(name)): _value(item, str(name), depth + 1) for name, item in items}
     return [_value(item, key, depth + 1) for item in islice(value, ITEMS_MAX)]
 
 
@@ -148,8 +154,9 @@ def _number(value: float, key: str) -> object:
 
 
 @lru_cache(maxsize=1000)
-def _key(key: str) -> str:
-    return _text(key)
+def _constant(text: str) -> str:
+    """Redact what is the same in line after line, keys above all."""
+    return _text(text)
 
 
 @lru_cache(maxsize=1000)

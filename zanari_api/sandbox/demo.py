@@ -17,6 +17,10 @@ DEMO_GOAL: Final = "School fees"
 FIRST_DEPOSIT_RECEIPT: Final = "DEMO000001"
 
 
+class NotSeeded(Exception):  # noqa: N818 (reads as what it says)
+    """The running API refused something that the demo saver needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Demo:
     """Where the demo runs and what it may do there."""
@@ -29,7 +33,7 @@ class Demo:
 
 
 async def seed(demo: Demo) -> None:
-    """Make the demo saver, a goal and KES 500 in the wallet; what is there already stays. Raises httpx.HTTPError."""
+    """Make the demo saver, a goal and KES 500 in the wallet; what is there already stays. Raises NotSeeded."""
     headers = {"Authorization": f"Bearer {demo.token}"}
     async with httpx.AsyncClient(base_url=demo.base_url, headers=headers, timeout=30) as client:
         profile = await _json(client, "GET", "/api/v1/users/me")
@@ -82,7 +86,9 @@ def curl(demo: Demo, body: bytes) -> str:
 
 async def _json(client: httpx.AsyncClient, method: str, path: str, body: object = None) -> Any:
     response = await client.request(method, path, json=body)
-    response.raise_for_status()
+    if not response.is_success:
+        problem = response.json()
+        raise NotSeeded(f"{problem['code']}: {problem['detail']}")
     return response.json()
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 import orjson
 
 from zanari_api.runtime.db import Tx
+from zanari_api.transactions.rows import FeedRow
 
 INSERT_TRANSACTIONS: Final[LiteralString] = """
     INSERT INTO savings.transactions (
@@ -70,26 +71,6 @@ UPDATE_SPEND: Final[LiteralString] = """
        SET status = $3, round_up = $4::jsonb, explanation = $5::jsonb, updated_at = clock_timestamp()
      WHERE saver_id = $1 AND id = $2
 """
-
-
-@dataclass(frozen=True, slots=True)
-class FeedRow:
-    """A row to write. `explanation` and `round_up` are plain JSON; `private` is already encrypted."""
-
-    saver_id: UUID
-    id: UUID
-    type: str
-    status: str
-    direction: str
-    amount_cents: int
-    occurred_at: datetime
-    title: str
-    explanation: Mapping[str, object]
-    category: str | None = None
-    goal_id: UUID | None = None
-    receipt: str | None = None
-    round_up: Mapping[str, object] | None = None
-    private: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

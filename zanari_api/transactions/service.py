@@ -14,7 +14,8 @@ from zanari_api.runtime.crypto import DataKey, Place
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import queries
 from zanari_api.transactions.errors import InvalidCursor, TransactionNotFound
-from zanari_api.transactions.queries import FeedRow, PageFilter
+from zanari_api.transactions.queries import PageFilter
+from zanari_api.transactions.rows import FeedRow
 
 DISTANT_PAST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DISTANT_FUTURE: Final = datetime(9000, 1, 1, tzinfo=UTC)

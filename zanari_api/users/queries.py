@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
 from zanari_api.runtime.db import Tx
+from zanari_api.users.rows import SaverRow
 from zanari_api.users.rules import Link
 
 FIND_SAVER: Final[LiteralString] = """
@@ -64,20 +64,6 @@ FIND_NEWEST_NUMBER: Final[LiteralString] = """
      ORDER BY linked_at DESC, id DESC
      LIMIT 1
 """
-
-
-@dataclass(frozen=True, slots=True)
-class SaverRow:
-    """A saver as stored: names still encrypted, the data key still wrapped."""
-
-    saver_id: UUID
-    member_code: str
-    first_name: bytes | None
-    last_name: bytes | None
-    kyc_tier: int
-    wallet_account_id: UUID
-    data_key: bytes
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from zanari_api.runtime.crypto import DataKey, IndexKey, Keyring, Place
 from zanari_api.runtime.db import Rerun, Tx
 from zanari_api.users import queries
 from zanari_api.users.errors import PhoneNotEditable, SaverNotFound
-from zanari_api.users.queries import SaverRow
+from zanari_api.users.rows import SaverRow
 from zanari_api.users.rules import Link, proof_is_stale, scatter
 from zanari_api.users.schemas import Profile, ProfileUpdate
 

@@ -1,0 +1,123 @@
+# The verbs of this project. `make help` lists them; each sets up what it needs.
+
+VENV ?= .venv
+PYTHON ?=
+name ?=
+
+BIN := $(VENV)/bin
+SQUAWK := $(BIN)/squawk supabase/migrations/*.sql
+OLDER_POSTGRES := 15 17
+ON_OLDER_POSTGRES := tests/ledger tests/database tests/runtime/test_migrations.py
+
+export PYTHON VENV
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory --warn-undefined-variables
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+##@ Start
+
+.PHONY: help
+help: ## List the verbs
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Make .venv with the locked packages (PYTHON=python3.12 chooses one)
+	@scripts/set_up.sh
+
+.PHONY: run
+run: setup ## Serve the API with a demo saver, its database included (PORT=8000)
+	@exec $(BIN)/zanari dev
+
+##@ Check
+
+.PHONY: test
+test: setup ## Run all tests (Postgres 18)
+	@$(BIN)/pytest
+
+.PHONY: check
+check: setup tools format-check lint types layers migrations-lint dead-code spelling supabase coverage older-postgres ## Run everything below, then all tests with branch coverage, then the database's on Postgres 15 and 17
+	@echo "==> Everything that could run has passed"
+
+.PHONY: lint
+lint: setup ## Lint the Python
+	@echo "==> Lint" && $(BIN)/ruff check
+
+.PHONY: types
+types: setup ## Check the types, which is also what keeps built SQL out
+	@echo "==> Types" && $(BIN)/basedpyright
+
+.PHONY: layers
+layers: setup ## Check who imports whom
+	@echo "==> Layers" && $(BIN)/lint-imports --no-logo --no-cache
+
+.PHONY: migrations-lint
+migrations-lint: setup ## Check the migrations for what would lock or break a running service
+	@echo "==> Migrations" && $(SQUAWK)
+
+.PHONY: dead-code
+dead-code: setup ## Find code that nothing uses
+	@echo "==> Dead code" && $(BIN)/vulture
+
+.PHONY: spelling
+spelling: setup ## Find misspelt words
+	@echo "==> Spelling" && $(BIN)/codespell
+
+##@ Change
+
+.PHONY: format
+format: setup ## Format the Python, and mend what can be mended
+	@$(BIN)/ruff format && $(BIN)/ruff check --fix
+
+.PHONY: migration
+migration: setup ## Begin a migration (name=add_nickname)
+	@$(BIN)/python scripts/new_migration.py $(name)
+
+.PHONY: db-reset
+db-reset: setup ## Throw the embedded database away
+	@$(BIN)/python scripts/reset_database.py
+
+.PHONY: openapi
+openapi: setup ## Write the API's OpenAPI document to build/openapi.json
+	@mkdir -p build && $(BIN)/zanari openapi --output build/openapi.json
+
+.PHONY: bench
+bench: setup ## Measure the webhook and the ledger on this machine
+	@$(BIN)/python benchmarks/webhook.py && $(BIN)/python benchmarks/ledger_posting.py
+
+# Parts of `check`, which are seldom wanted alone.
+
+.PHONY: format-check
+format-check: setup
+	@echo "==> Format" && $(BIN)/ruff format --check
+
+# Supabase's CLI and Postgres 17 for the tests. What cannot be had is named by the checks that miss it.
+.PHONY: tools
+tools:
+	@if command -v npm >/dev/null; then \
+		cmp -s package-lock.json node_modules/.installed || { \
+			echo "==> Installing the Supabase CLI and Postgres 17" && \
+			npm install --no-save --loglevel=error && cp package-lock.json node_modules/.installed; \
+		} || echo "NOT INSTALLED: npm install failed"; \
+	fi
+
+.PHONY: supabase
+supabase: setup
+	@echo "==> Supabase's own tools" && PYTHONPATH=. $(BIN)/python scripts/check_supabase.py
+
+.PHONY: coverage
+coverage: setup
+	@echo "==> Tests with branch coverage" && $(BIN)/pytest --cov
+
+.PHONY: older-postgres
+older-postgres: setup
+	@for version in $(OLDER_POSTGRES); do \
+		echo "==> Ledger, row security and migrations on Postgres $$version"; \
+		if said=$$(PYTHONPATH=. $(BIN)/python -m tests.support.postgres_binaries $$version); then \
+			$(BIN)/pytest --postgres=$$version $(ON_OLDER_POSTGRES) || exit 1; \
+		else \
+			echo "$$said"; \
+		fi; \
+	done

@@ -1,0 +1,219 @@
+"""The whole service in this process, on a database of the test module's own, and the fixtures that act on it."""
+
+import base64
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from tests.support.books import Books
+from tests.support.postgres import Database
+from tests.support.savers import Saver, answered, kes, new_phone, new_receipt
+from zanari_api.kit.clock import EAT
+from zanari_api.main import create_app
+from zanari_api.mpesa.signature import sign
+from zanari_api.runtime import db
+from zanari_api.runtime.deps import Runtime
+from zanari_api.sandbox.auth import TokenMint
+from zanari_api.sandbox.auth_server import AuthServer
+from zanari_api.settings import Environment, Settings
+
+ISSUER: Final = "http://auth.zanari.test/auth/v1"
+SHORTCODE: Final = "600000"
+CALLBACK_TOKEN: Final = "c0ffee" * 8
+WEBHOOK_SECRET: Final = "a webhook secret of the tests"
+PII_KEYS: Final = "tests:" + base64.b64encode(bytes(range(32))).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The emulator of Supabase Auth that the run's applications trust."""
+
+    mint: TokenMint
+    jwks_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """A running service: its client, its database, and M-PESA's and the relay's side of the conversation."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    database: Database
+    auth: Auth
+    books: Books
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.app.state.runtime
+
+    @property
+    def db(self) -> db.Database:
+        """The pool that the service itself uses."""
+        return self.runtime.database
+
+    async def new_saver(
+        self, *, phone: str | None = "", joined: datetime | None = None, saver_id: UUID | None = None
+    ) -> Saver:
+        """Make a saver by a first call. A new number unless `phone` gives one; None for none."""
+        saver_id = saver_id or uuid4()
+        phone = new_phone() if phone == "" else phone
+        token = self.token(saver_id, phone)
+        response = await self.client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
+        code = answered(response)["member_code"]
+        saver = Saver(api=self, id=saver_id, phone=phone, token=token, member_code=code)
+        if joined is not None:
+            await saver.joined(joined)
+        return saver
+
+    def token(self, saver_id: UUID | str, phone: str | None = None, **claims: Any) -> str:
+        """Mint an access token; `claims` replace those that Auth would write, None leaves one out."""
+        return self.auth.mint.mint(saver_id, phone, **claims)
+
+    async def tell_spend(
+        self,
+        cents: int,
+        *,
+        phone: str,
+        receipt: str | None = None,
+        kind: str = "buy_goods",
+        at: datetime | None = None,
+        **more: object,
+    ) -> httpx.Response:
+        """Deliver a spend by the signed webhook; `more` are further fields of the record."""
+        record = {
+            "transaction_id": receipt or new_receipt(),
+            "transaction_type": kind,
+            "amount": kes(cents),
+            "phone_number": phone,
+            "transaction_time": (at or datetime.now(UTC)).isoformat(timespec="seconds"),
+            "merchant_name": "Mama Njeri Shop",
+            **more,
+        }
+        return await self.deliver(json.dumps({"record": record}).encode())
+
+    async def deliver(self, body: bytes, *, signature: str | None = "") -> httpx.Response:
+        """Send a body to the signed webhook: signed now, or with `signature`, or with none where it is None."""
+        headers = {"Content-Type": "application/json"}
+        if signature is not None:
+            headers["X-Mpesa-Signature"] = signature or sign(WEBHOOK_SECRET, body, datetime.now(UTC))
+        return await self.client.post("/api/v1/mpesa/webhooks/roundup", content=body, headers=headers)
+
+    async def pay_in(
+        self, cents: int, *, account_reference: str, receipt: str | None = None, **more: object
+    ) -> httpx.Response:
+        """Have M-PESA confirm a payment into our paybill; `more` are wire fields."""
+        payment = {
+            "TransactionType": "Pay Bill",
+            "TransID": receipt or new_receipt(),
+            "TransTime": datetime.now(EAT).strftime("%Y%m%d%H%M%S"),
+            "TransAmount": kes(cents),
+            "BusinessShortCode": SHORTCODE,
+            "BillRefNumber": account_reference,
+            "MSISDN": "2547 ***** 126",
+            "FirstName": "JANE",
+            **more,
+        }
+        response = await self.call_back("/c2b/confirmation", json.dumps(payment).encode())
+        assert response.status_code == 200, response.text
+        return response
+
+    async def call_back(
+        self, path: str, body: bytes, *, callback_token: str = CALLBACK_TOKEN
+    ) -> httpx.Response:
+        """Post a callback as Safaricom does; `path` is below the secret token."""
+        return await self.client.post(f"/callbacks/{callback_token}{path}", content=body)
+
+    async def rows(self, sql: str, *args: object) -> list[asyncpg.Record]:
+        """Look into the tables, past every policy."""
+        async with self.database.connected("supabase_admin") as connection:
+            return await connection.fetch(sql, *args)
+
+    async def alter(self, sql: str, *args: object) -> None:
+        """Change what no saver could: the past, mostly."""
+        async with self.database.connected("supabase_admin") as connection:
+            await connection.execute(sql, *args)
+
+
+class Serve(Protocol):
+    """Runs one more service on the module's database, with some settings of its own."""
+
+    def __call__(self, **settings: object) -> AbstractAsyncContextManager[Api]: ...
+
+
+@pytest.fixture(scope="session")
+def auth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
+    """The run's emulator of Supabase Auth, serving its keys on a loopback port."""
+    mint = TokenMint(tmp_path_factory.mktemp("auth"), issuer=ISSUER)
+    with AuthServer(mint) as server:
+        yield Auth(mint, server.jwks_url)
+
+
+@pytest.fixture(scope="module")
+def serve(database: Database, auth: Auth) -> Serve:
+    """Run services beside the module's own, e.g. `async with serve(feature_goals_enabled=False) as other`."""
+    return partial(_serving, database, auth)
+
+
+@pytest.fixture(scope="module")
+async def module_api(serve: Serve) -> AsyncIterator[Api]:
+    """The module's service. Tests ask for `api`, which proves the books after each of them."""
+    async with serve() as running:
+        yield running
+
+
+@pytest.fixture
+async def api(module_api: Api) -> AsyncIterator[Api]:
+    """The service of the test's module; when the test is over, every promise of the books must still hold."""
+    yield module_api
+    await module_api.books.check()
+
+
+@pytest.fixture
+def books(api: Api) -> Books:
+    """The ledger, past every saver's own view."""
+    return api.books
+
+
+@pytest.fixture
+async def saver(api: Api) -> Saver:
+    """A saver who has just joined, with a number and nothing saved."""
+    return await api.new_saver()
+
+
+@asynccontextmanager
+async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
+    app = create_app(settings_for(database, **settings), issuer=ISSUER, jwks_url=auth.jwks_url)
+    transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
+    ):
+        yield Api(app, client, database, auth, Books(app.state.runtime.database))
+
+
+def settings_for(database: Database, **overrides: object) -> Settings:
+    """Return complete settings for a service on this database; what the machine's environment says is ignored."""
+    settings = Settings(
+        environment=Environment.STAGING,
+        database_url=SecretStr(database.service_dsn),
+        pii_keys=SecretStr(PII_KEYS),
+        mpesa_shortcode=SHORTCODE,
+        mpesa_webhook_secret=SecretStr(WEBHOOK_SECRET),
+        mpesa_callback_tokens=SecretStr(CALLBACK_TOKEN),
+        supabase_jwt_secret=None,
+        redis_url=None,
+        rate_limit_saver=1_000_000,
+        rate_limit_address=1_000_000,
+    )
+    return settings.model_copy(update={"feature_rollup_enabled": True, **overrides})
