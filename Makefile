@@ -38,7 +38,7 @@ test: setup ## Run all tests (Postgres 18)
 	@$(BIN)/pytest
 
 .PHONY: check
-check: setup tools format-check lint types layers migrations-lint dead-code spelling supabase coverage older-postgres ## Run everything below, then all tests with branch coverage, then the database's on Postgres 15 and 17
+check: setup tools format-check lint types layers migrations-lint dead-code spelling supabase coverage older-postgres ## Run every check, all tests with coverage, the database's on Postgres 15 and 17 too
 	@echo "==> Everything that could run has passed"
 
 .PHONY: lint

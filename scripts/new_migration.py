@@ -1,7 +1,4 @@
-"""Makes an empty migration with the next version. Applies nothing.
-
-    python scripts/new_migration.py add_nickname
-"""
+"""Makes an empty migration with the next version, named as its only argument says. Applies nothing."""
 
 import re
 import sys

@@ -200,6 +200,8 @@ async def _migrate(*, dry_run: bool) -> None:
     url = settings.database_migration_url or settings.database_url
     if url is None and not settings.in_development:
         _fail("DATABASE_MIGRATION_URL or DATABASE_URL is not set")
+    if url is None and dry_run:
+        _fail("--dry-run needs a database to look at; the embedded one is migrated whenever it is started")
     if url is None:
         # The embedded database is migrated by starting it.
         async with serving.environment(settings, on_progress=_progress):

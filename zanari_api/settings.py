@@ -1,9 +1,11 @@
 """Every variable the service reads, typed, with its meaning. Read once by main, worker and cli, and by nobody else."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
@@ -34,6 +36,32 @@ def _blank_is_unset(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+Text = TypeVar("Text", str | None, SecretStr | None)
+
+
+def _url(*schemes: str) -> AfterValidator:
+    """Refuse what is no URL of these schemes. The refusal never quotes it: a URL may hold a password."""
+
+    def check(value: Text) -> Text:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        try:
+            known = text is None or (urlsplit(text).scheme in schemes and "://" in text)
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(f"must be a {schemes[0]}:// address")
+        return value
+
+    return AfterValidator(check)
+
+
+def _shortcodes(value: str | None) -> str | None:
+    # A payment to a shortcode that is not ours credits nobody, so a slip of the pen must not look like one.
+    if value is not None and not all(re.fullmatch(r"\s*[0-9]{5,9}\s*", each) for each in value.split(",")):
+        raise ValueError("must be shortcodes of 5 to 9 digits")
+    return value
+
+
 List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Optional = Annotated[str | None, BeforeValidator(_blank_is_unset)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_blank_is_unset)]
@@ -62,13 +90,13 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """The port to listen on; 0 for any free one."""
 
-    database_url: OptionalSecret = None
+    database_url: Annotated[OptionalSecret, _url("postgresql", "postgres")] = None
     """Postgres, as the login zanari_service. Unset in development: an embedded Postgres under .zanari/."""
 
-    database_migration_url: OptionalSecret = None
+    database_migration_url: Annotated[OptionalSecret, _url("postgresql", "postgres")] = None
     """Postgres for `zanari migrate` alone, as the role that owns the schemas. Default: DATABASE_URL."""
 
-    supabase_url: Optional = None
+    supabase_url: Annotated[Optional, _url("https", "http")] = None
     """The Supabase project, issuer of access tokens. Unset in development: an emulator of Supabase Auth."""
 
     supabase_jwt_secret: OptionalSecret = None
@@ -77,7 +105,7 @@ class Settings(BaseSettings):
     pii_keys: OptionalSecret = None
     """Keys that wrap the keys of personal data: kid:base64 of 32 bytes, the active one first."""
 
-    mpesa_shortcode: Optional = None
+    mpesa_shortcode: Annotated[Optional, AfterValidator(_shortcodes)] = None
     """The paybill that savers pay into. Several may be given; payments to any other are not ours."""
 
     mpesa_webhook_secret: OptionalSecret = None
@@ -92,7 +120,7 @@ class Settings(BaseSettings):
     mpesa_callback_tokens: OptionalSecret = None
     """Secret path tokens of callbacks, 32 or more lower-case hex digits each; flow:token for one flow."""
 
-    redis_url: OptionalSecret = None
+    redis_url: Annotated[OptionalSecret, _url("redis", "rediss")] = None
     """Redis for rate limits that all replicas share. Unset: each replica counts alone."""
 
     cors_origins: List = ()
@@ -126,7 +154,10 @@ class Settings(BaseSettings):
         except ValidationError as invalid:
             problems = invalid.errors(include_url=False, include_input=False, include_context=False)
             raise SettingsInvalid(
-                "; ".join(f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg']}" for each in problems)
+                "; ".join(
+                    f"{'.'.join(map(str, each['loc'])).upper()}: {each['msg'].removeprefix('Value error, ')}"
+                    for each in problems
+                )
             ) from None
 
     @property

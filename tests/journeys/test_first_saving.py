@@ -167,13 +167,18 @@ def test_the_demo_prints_a_request_that_saves_once_however_often_it_is_pasted(pl
         assert (first["status"], first["round_up"]["amount_cents"]) == ("processed", 300)
         assert second == first | {"status": "duplicate"}
         goals = httpx.get(f"{api.base_url}/api/v1/goals", headers=printed_authorization(api)).json()["data"]
-        assert {goal["name"]: goal["saved_cents"] for goal in goals} == {"School fees": 300, "Spare change": 0}
+        assert {goal["name"]: goal["saved_cents"] for goal in goals} == {
+            "School fees": 300,
+            "Spare change": 0,
+        }
         assert api.end(signal.SIGINT) == 0
     assert place.processes() == []
 
     with place.running("dev") as api:
         assert httpx.request(**printed_request(api)).json()["status"] == "processed"
-        wallet = httpx.get(f"{api.base_url}/api/v1/users/me/wallet", headers=printed_authorization(api)).json()
+        wallet = httpx.get(
+            f"{api.base_url}/api/v1/users/me/wallet", headers=printed_authorization(api)
+        ).json()
         assert (wallet["balance_cents"], wallet["saved_cents"]) == (49_400, 600)
 
 

@@ -56,5 +56,5 @@ def test_one_ipv6_network_counts_as_one_address() -> None:
 
 
 def test_a_proxy_that_is_no_network_stops_the_start() -> None:
-    with pytest.raises(ValueError, match=r"10\.0\.0\.0/99"):
+    with pytest.raises(ValueError, match="an address or a network"):
         ClientAddresses(["10.0.0.0/99"])

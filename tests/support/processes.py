@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +124,16 @@ class Place:
             if str(self.directory) in command:
                 found.append(command)
         return found
+
+
+@contextmanager
+def new_place() -> Iterator[Place]:
+    """Make an empty directory, short as a socket's path must be, and take it away at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="zanari-place-"))
+    try:
+        yield Place(directory, free_port())
+    finally:
+        shutil.rmtree(directory)
 
 
 def free_port() -> int:

@@ -152,6 +152,13 @@ def code_of(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["code"]
 
 
+def refused_fields(response: httpx.Response) -> set[str]:
+    """Return the fields that a 422 complains of, without the place (body, query) they are in."""
+    assert response.status_code == 422, f"{response.status_code}: {response.text}"
+    assert response.headers["content-type"] == "application/problem+json"
+    return {error["field"].rpartition(".")[2] for error in response.json()["errors"]}
+
+
 def now() -> datetime:
     """Return the present, without the fraction that M-PESA's clock does not have."""
     return datetime.now(UTC).replace(microsecond=0)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.support.app import Api
-from tests.support.savers import Saver, answered, code_of
+from tests.support.savers import Saver, answered, code_of, refused_fields
 
 FORBIDDEN_IN_TEXT = [r"\u0000", r"Wan\u0000jiku", r"\ud800", r"Wan\udc00jiku"]
 
@@ -59,9 +59,7 @@ async def test_a_phone_in_the_body_is_refused_and_nothing_else_is_changed(
     ids=str,
 )
 async def test_what_is_no_name_is_refused_by_its_field(saver: Saver, body: object, field: str) -> None:
-    refused = await saver.patch("/users/me", body)
-    assert refused.status_code == 422
-    assert [error["field"].rpartition(".")[2] for error in refused.json()["errors"]] == [field]
+    assert refused_fields(await saver.patch("/users/me", body)) == {field}
 
 
 @pytest.mark.parametrize("escaped", FORBIDDEN_IN_TEXT)

@@ -20,7 +20,8 @@ FIND_NEWEST_RULE: Final[LiteralString] = """
 """
 
 # The first version holds for all the time before it: a spend from before the saver joined is decided
-# (and skipped) under it.
+# (and skipped) under it. M-PESA's clock has no fractions, so a version holds from the start of its second:
+# else whoever changes the rule and pays at once would be decided under the old one.
 FIND_RULES_AT: Final[LiteralString] = """
     SELECT wanted.place::integer AS place, rule.*
       FROM unnest($1::uuid[], $2::timestamptz[]) WITH ORDINALITY AS wanted (saver_id, moment, place)
@@ -30,7 +31,8 @@ FIND_RULES_AT: Final[LiteralString] = """
                cap_per_month_cents, balance_floor_cents, paused_until, enabled, excluded_kinds, excluded_merchants,
                excluded_categories, collection_threshold_cents
           FROM savings.round_up_rules AS r
-         WHERE r.saver_id = wanted.saver_id AND (r.in_force_from <= wanted.moment OR r.version = 1)
+         WHERE r.saver_id = wanted.saver_id
+           AND (date_trunc('second', r.in_force_from) <= wanted.moment OR r.version = 1)
          ORDER BY r.version DESC
          LIMIT 1
      ) AS rule

@@ -18,9 +18,12 @@ class ClientAddresses:
     """Reads a request's client address. `trusted_proxies` are CIDRs; a bad one raises ValueError."""
 
     def __init__(self, trusted_proxies: Sequence[str] = ()) -> None:
-        self._trusted: tuple[IPv4Network | IPv6Network, ...] = tuple(
-            ip_network(proxy, strict=False) for proxy in trusted_proxies
-        )
+        try:
+            self._trusted: tuple[IPv4Network | IPv6Network, ...] = tuple(
+                ip_network(proxy, strict=False) for proxy in trusted_proxies
+            )
+        except ValueError:
+            raise ValueError("a trusted proxy is an address or a network") from None
 
     def of(self, scope: Scope) -> str:
         """Return the right-most hop that is no trusted proxy; UNKNOWN when the server names no peer."""

@@ -1,0 +1,145 @@
+"""Every SQL text of the service, planned by Postgres against the migrated schema as the role that runs it."""
+
+import ast
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+import zanari_api
+from tests.support.postgres import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A SQL constant: where it is written, and its text."""
+
+    module: str
+    name: str
+    sql: str
+
+    def __str__(self) -> str:
+        return f"{self.module.removeprefix('zanari_api.')}.{self.name}"
+
+
+def statements() -> list[Statement]:
+    """Return every module-level `NAME: Final[LiteralString]` of the package."""
+    found: list[Statement] = []
+    for info in pkgutil.walk_packages(zanari_api.__path__, "zanari_api."):
+        if info.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(info.name)
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        found += [
+            Statement(info.name, node.target.id, getattr(module, node.target.id))
+            for node in tree.body
+            if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and ast.unparse(node.annotation) == "Final[LiteralString]"
+        ]
+    return found
+
+
+# Not planned: they change settings, locks and schemas. Every migration of every test run executes them.
+UTILITY = {"runtime.migrations.CREATE_BOOKKEEPING", "runtime.migrations.LOCK_BOOKKEEPING"}
+
+MIGRATOR_ONLY = {"runtime.migrations.INSERT_APPLIED"}
+
+# What a saver's request never runs, and may not: it is the webhook's, a callback's or the provisioning's.
+SYSTEM_ONLY = {
+    "deposits.queries.FIND_BOOKED_AMOUNT",
+    "deposits.queries.INSERT_DEPOSIT",
+    "deposits.queries.INSERT_SUSPENSE_ITEM",
+    "ledger.accounts.OPEN_FLOATS",
+    "ledger.balances.TAKE_SNAPSHOTS",
+    "ledger.invariants.CHECK_BOOKS",
+    "mpesa.queries.COUNT_DELIVERY",
+    "mpesa.queries.INSERT_DISCREPANCIES",
+    "mpesa.queries.NOTE_OUTCOME",
+    "mpesa.queries.NOTE_UNMATCHED",
+    "mpesa.queries.STORE_CALLBACK",
+    "roundups.queries.CANCEL_ACCRUAL",
+    "roundups.queries.INSERT_SPENDS",
+    "roundups.queries.MARK_UNDONE",
+    "runtime.activity.COUNT_ACTIVE",
+    "runtime.activity.WRITE_LAST_SEEN",
+    "runtime.crypto.FIND_DATA_KEYS",
+    "runtime.crypto.INSERT_DATA_KEY",
+    "runtime.migrations.LIST_APPLIED",
+    "runtime.migrations.LIST_APPLIED_VERSIONS",
+    "transactions.receipts.CLAIM_RECEIPTS",
+    "transactions.receipts.FIND_RECEIPTS",
+    "users.queries.END_LINK",
+    "users.queries.INSERT_LINK",
+    "users.queries.INSERT_SAVER",
+}
+
+# Two rows, read once by each process.
+READ_WHOLE = {"runtime.crypto.FIND_DATA_KEYS"}
+
+STATEMENTS = statements()
+PLANNED = [statement for statement in STATEMENTS if str(statement) not in UTILITY]
+
+
+async def plan(database: Database, statement: Statement, role: str) -> dict[str, Any]:
+    """Return the generic plan, the one that is kept for all arguments. Raises what Postgres has against it."""
+    login = "postgres" if role == "postgres" else "zanari_service"
+    async with database.connected(login) as connection:
+        # Without rows a sequential scan is always cheapest; with it made dear, one is chosen where there is no index.
+        await connection.execute(
+            f"SET ROLE {role}; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off"
+        )
+        await connection.execute(f"PREPARE statement AS {statement.sql}")
+        count = await connection.fetchval("SELECT cardinality(parameter_types) FROM pg_prepared_statements")
+        arguments = f"({', '.join(['NULL'] * count)})" if count else ""
+        told = await connection.fetchval(f"EXPLAIN (FORMAT JSON, VERBOSE) EXECUTE statement{arguments}")
+    found: dict[str, Any] = orjson.loads(told)[0]["Plan"]
+    return found
+
+
+def nodes(tree: dict[str, Any]) -> list[dict[str, Any]]:
+    return [tree, *(node for child in tree.get("Plans", []) for node in nodes(child))]
+
+
+def test_the_statements_are_found() -> None:
+    names = {str(statement) for statement in STATEMENTS}
+    assert len(names) > 50
+    assert names >= UTILITY | MIGRATOR_ONLY | SYSTEM_ONLY | READ_WHOLE
+
+
+@pytest.mark.parametrize("statement", PLANNED, ids=str)
+async def test_postgres_plans_the_statement_as_the_role_that_runs_it(
+    database: Database, statement: Statement
+) -> None:
+    if str(statement) in MIGRATOR_ONLY:
+        roles = ["postgres"]
+    elif str(statement) in SYSTEM_ONLY:
+        roles = ["zanari_system"]
+    else:
+        roles = ["zanari_system", "zanari_api"]
+    for role in roles:
+        assert await plan(database, statement, role)
+
+
+@pytest.mark.parametrize("statement", [one for one in STATEMENTS if str(one) in SYSTEM_ONLY], ids=str)
+async def test_a_savers_request_may_not_run_what_is_the_systems(
+    database: Database, statement: Statement
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await plan(database, statement, "zanari_api")
+
+
+@pytest.mark.parametrize(
+    "statement", [one for one in PLANNED if str(one) not in READ_WHOLE | MIGRATOR_ONLY], ids=str
+)
+async def test_the_statement_reads_no_table_of_savers_from_end_to_end(
+    database: Database, statement: Statement
+) -> None:
+    for node in nodes(await plan(database, statement, "zanari_system")):
+        if node.get("Schema") in {"ledger", "savings", "mpesa", "runtime"} and "Scan" in node["Node Type"]:
+            assert {"Index Cond", "Recheck Cond"} & node.keys(), node

@@ -1,0 +1,178 @@
+"""The service's variables: documented, complete, and refused by name when wrong, without showing what was given."""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from pydantic import SecretStr
+
+from zanari_api import settings as settings_module
+from zanari_api.main import create_app
+from zanari_api.settings import Environment, Settings, SettingsInvalid
+
+Give = Callable[..., None]
+
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+SHOWN = "hunter2-must-not-be-shown"
+
+COMPLETE = {
+    "ENVIRONMENT": "production",
+    "DATABASE_URL": "postgresql://zanari_service@db.test/postgres",
+    "SUPABASE_URL": "https://project.supabase.test",
+    "PII_KEYS": "k1:" + "A" * 43 + "=",
+    "MPESA_SHORTCODE": "600000",
+    "MPESA_WEBHOOK_SECRET": "one",
+    "MPESA_CALLBACK_TOKENS": "0" * 32,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_variables_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*Settings.model_fields, "feature_roundup_enabled"):
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch) -> Give:
+    """Set variables, as an operator would."""
+
+    def give(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+
+    return give
+
+
+def documented() -> dict[str, str]:
+    """Return the meaning of each field, as written under it."""
+    (definition,) = ast.parse(dedent(inspect.getsource(Settings))).body
+    assert isinstance(definition, ast.ClassDef)
+    meanings: dict[str, str] = {}
+    for field, text in zip(definition.body, definition.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr):
+            assert isinstance(field.target, ast.Name)
+            meanings[field.target.id] = ast.literal_eval(text.value)
+    return meanings
+
+
+def example() -> dict[str, tuple[str, str]]:
+    """Return each variable of .env.example with the comment above it and its value."""
+    found = re.findall(r"((?:^#.*\n)+)^([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+    return {
+        name: (re.sub(r"\n?^# ?", " ", comment, flags=re.MULTILINE), value) for comment, name, value in found
+    }
+
+
+def test_each_variable_is_documented_where_it_is_declared() -> None:
+    assert documented().keys() == Settings.model_fields.keys()
+
+
+def test_the_example_names_each_variable_and_says_what_the_settings_say() -> None:
+    meanings = {name.upper(): text for name, text in documented().items()}
+    told = {name: " ".join(comment.split()) for name, (comment, _) in example().items()}
+    assert told == meanings
+
+
+def test_the_example_holds_the_defaults_and_no_secret(given: Give) -> None:
+    given(**{name: value for name, (_, value) in example().items()})
+    assert Settings.load() == Settings()
+
+
+def test_every_line_of_the_example_is_a_comment_or_a_variable() -> None:
+    for line in EXAMPLE.read_text().splitlines():
+        assert re.fullmatch(r"(#.*)?|[A-Z_]+=[^\s\"'#]*", line), line
+
+
+@pytest.mark.parametrize("name", ["FEATURE_ROLLUP_ENABLED", "FEATURE_ROUNDUP_ENABLED"])
+def test_round_ups_have_two_names(given: Give, name: str) -> None:
+    given(**{name: "false"})
+    assert not Settings.load().feature_rollup_enabled
+
+
+def test_lists_are_comma_separated_and_an_empty_value_is_none(given: Give) -> None:
+    given(CORS_ORIGINS="https://a.test, https://b.test,", REDIS_URL=" ", TRUSTED_PROXIES="")
+    read = Settings.load()
+    assert read.cors_origins == ("https://a.test", "https://b.test")
+    assert read.redis_url is None
+    assert read.trusted_proxies == ()
+
+
+@pytest.mark.parametrize("missing", sorted(COMPLETE.keys() - {"ENVIRONMENT"}))
+def test_production_does_not_start_without_what_it_needs(given: Give, missing: str) -> None:
+    given(**{name: value for name, value in COMPLETE.items() if name != missing})
+    with pytest.raises(SettingsInvalid, match=f"^not set: {missing}"):
+        create_app(Settings.load())
+
+
+def test_staging_starts_without_anything_that_could_sign_the_webhook(given: Give) -> None:
+    given(**COMPLETE | {"ENVIRONMENT": "staging", "MPESA_WEBHOOK_SECRET": ""})
+    assert create_app(Settings.load())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ENVIRONMENT", SHOWN),
+        ("LOG_LEVEL", SHOWN),
+        ("PORT", SHOWN),
+        ("PORT", "65536"),
+        ("DATABASE_URL", SHOWN),
+        ("DATABASE_URL", f"mysql://root:{SHOWN}@db.test/zanari"),
+        ("DATABASE_URL", f"postgresql://zanari:{SHOWN}@[::1/zanari"),
+        ("DATABASE_MIGRATION_URL", SHOWN),
+        ("SUPABASE_URL", SHOWN),
+        ("SUPABASE_URL", f"ftp://{SHOWN}"),
+        ("SUPABASE_JWT_SECRET", SHOWN),
+        ("PII_KEYS", SHOWN),
+        ("PII_KEYS", f"kid:{SHOWN}"),
+        ("MPESA_SHORTCODE", SHOWN),
+        ("MPESA_WEBHOOK_PUBLIC_KEY", SHOWN),
+        ("MPESA_WEBHOOK_ALLOW_UNTIMED", SHOWN),
+        ("MPESA_CALLBACK_TOKENS", SHOWN),
+        ("MPESA_CALLBACK_TOKENS", f"nowhere:{'0' * 32}"),
+        ("REDIS_URL", SHOWN),
+        ("TRUSTED_PROXIES", SHOWN),
+        ("RATE_LIMIT_SAVER", SHOWN),
+        ("RATE_LIMIT_ADDRESS", "0"),
+        ("FEATURE_ROLLUP_ENABLED", SHOWN),
+        ("FEATURE_GOALS_ENABLED", SHOWN),
+    ],
+)
+def test_a_wrong_value_stops_the_start_and_is_named_but_not_shown(given: Give, name: str, value: str) -> None:
+    given(**COMPLETE | {name: value})
+    with pytest.raises(SettingsInvalid) as refused:
+        create_app(Settings.load())
+    assert name in str(refused.value)
+    assert SHOWN not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_all_wrong_values_are_named_at_once(given: Give) -> None:
+    given(PORT="x", LOG_LEVEL="y")
+    with pytest.raises(SettingsInvalid, match=r"LOG_LEVEL: .*; PORT: "):
+        Settings.load()
+
+
+def test_secrets_do_not_show_in_a_representation(given: Give) -> None:
+    given(**COMPLETE | {"MPESA_WEBHOOK_SECRET": SHOWN, "METRICS_TOKEN": SHOWN})
+    assert SHOWN not in repr(Settings.load())
+
+
+def test_nothing_is_read_when_a_module_is_imported() -> None:
+    assert not [value for value in vars(settings_module).values() if isinstance(value, Settings)]
+
+
+def test_what_is_secret_is_typed_so() -> None:
+    secret = {"url", "key", "keys", "secret", "token", "tokens"}
+    plain = {"supabase_url", "mpesa_webhook_public_key"}
+    for name, field in Settings.model_fields.items():
+        if secret & set(name.split("_")) and name not in plain:
+            assert SecretStr in getattr(field.annotation, "__args__", ()), name
+
+
+def test_development_is_the_default() -> None:
+    assert Settings().environment is Environment.DEVELOPMENT
