@@ -109,7 +109,8 @@ supabase: setup
 
 .PHONY: coverage
 coverage: setup
-	@echo "==> Tests with branch coverage" && $(BIN)/pytest --cov
+	@echo "==> Tests with branch coverage" && $(BIN)/coverage erase && $(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 .PHONY: older-postgres
 older-postgres: setup

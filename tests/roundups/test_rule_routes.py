@@ -66,6 +66,11 @@ async def test_a_rule_is_kept_as_it_was_put(saver: Saver) -> None:
     assert answered(await saver.get(RULE)) == {**EVERYTHING, "version": 2}
 
 
+async def test_a_time_is_answered_in_utc_whatever_its_offset_was(saver: Saver) -> None:
+    told = await saver.rule(paused_until="2030-01-01T03:00:00+03:00")
+    assert told["paused_until"] == "2030-01-01T00:00:00Z"
+
+
 async def test_what_a_put_leaves_out_takes_its_default(saver: Saver) -> None:
     await saver.rule(**EVERYTHING)
     assert await saver.rule(step_cents=5_000) == {**DEFAULTS, "step_cents": 5_000, "version": 3}
@@ -119,6 +124,10 @@ async def test_every_version_is_kept(api: Api, saver: Saver) -> None:
         ("balance_floor_cents", 0),
         ("paused_until", "2030-01-01"),
         ("paused_until", "2030-01-01T00:00:00"),
+        ("paused_until", "0001-01-01T00:00:00Z"),
+        ("paused_until", "9999-12-31T23:59:59.999999Z"),
+        ("paused_until", "9999-12-31T23:59:59-12:00"),
+        ("paused_until", 0),
         ("enabled", "perhaps"),
         ("collection_threshold_cents", 20_000),
         ("version", 7),

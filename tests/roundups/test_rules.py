@@ -501,7 +501,7 @@ def test_a_percentage_is_at_most_half_a_cent_away_and_a_half_goes_up(
 def test_more_in_the_wallet_never_changes_how_much_is_saved(
     facts: SpendFacts, rule: Rule, around: Context
 ) -> None:
-    richer = dataclasses.replace(around, wallet_cents=around.wallet_cents + 1_000_000_000)
+    richer = dataclasses.replace(around, wallet_cents=around.wallet_cents + 10**13)
     poor, rich = decide(facts, rule, around), decide(facts, rule, richer)
 
     assert (poor.round_up_cents, poor.reason) == (rich.round_up_cents, rich.reason)

@@ -1,32 +1,20 @@
 """Fixtures of the runtime's tests: the log as it would be written, and clients of small applications."""
 
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 
 import httpx
 import pytest
-import structlog
 from starlette.types import ASGIApp
 
-from tests.support.observed import Browse, Sample, Written
-from zanari_api.runtime import logs
+from tests.support.observed import Browse, Sample, Written, logging_as_the_service_does
 from zanari_api.runtime.metrics import Metrics
 
 
 @pytest.fixture
 def written() -> Iterator[Written]:
     """Log as the service does, to a place where the test can read it."""
-    root = logging.getLogger()
-    handlers, level, show_warning = root.handlers, root.level, warnings.showwarning
-    stream = io.BytesIO()
-    logs.configure(level="debug", environment="staging", version="1.2.3", stream=stream)
-    yield Written(stream)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    warnings.showwarning = show_warning
-    root.handlers, root.level = handlers, level
+    with logging_as_the_service_does() as log:
+        yield log
 
 
 @pytest.fixture

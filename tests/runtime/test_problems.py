@@ -178,7 +178,7 @@ GOAL = "/goals/0190f3a2-0000-7000-8000-000000000001"
     ({"amount_cents": "12"}, "body.amount_cents", "int_type"),
     ({"amount_cents": 0}, "body.amount_cents", "greater_than"),
     ({"amount_cents": 1, "surprise": SENT}, "body.surprise", "extra_forbidden"),
-    ({"amount_cents": 1, "name": ""}, "body.name", "too_short"),
+    ({"amount_cents": 1, "name": ""}, "body.name", "string_too_short"),
     ({"amount_cents": 1, "name": "unlucky"}, "body.name", "value_error"),
     ({"amount_cents": 1, "goal_id": SENT}, "body.goal_id", "uuid_parsing"),
     ([], "body", "model_attributes_type"),

@@ -1,5 +1,6 @@
 """The whole service in this process, on a database of the test module's own, and the fixtures that act on it."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
@@ -143,6 +144,12 @@ class Api:
         """Change what no saver could: the past, mostly."""
         async with self.database.connected("supabase_admin") as connection:
             await connection.execute(sql, *args)
+
+    async def until_a_statement_waits(self) -> None:
+        """Return as soon as one of the database's statements waits for a lock that another one holds."""
+        waits = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        while not await self.rows(waits):  # noqa: ASYNC110 (the server tells nobody)
+            await asyncio.sleep(0.01)
 
 
 class Serve(Protocol):

@@ -76,8 +76,9 @@ class Place:
     port: int
 
     def environment(self, **variables: str) -> dict[str, str]:
-        """Return only what the command documents, and what any program needs."""
-        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        """Return only what the command documents, and what any program needs or is measured by."""
+        names = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
+        inherited = {name: os.environ[name] for name in names if name in os.environ}
         return inherited | {"PORT": str(self.port)} | variables
 
     def run(self, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":

@@ -40,21 +40,14 @@ def spend_of(
 
 
 def reversal_of(spend: Spend, *, by: Saver | None = None, receipt: str | None = None) -> Spend:
-    """Build the news that a spend was taken back; with a `receipt` of its own, or under the spend's."""
-    told = spend_of(
-        by, spend.amount_cents, at=spend.event_at, receipt=receipt or spend.receipt, is_reversal=True
-    )
-    return (
-        told
-        if receipt is None
-        else spend_of(
-            by,
-            spend.amount_cents,
-            at=spend.event_at,
-            receipt=receipt,
-            is_reversal=True,
-            reverses=spend.receipt,
-        )
+    """Build the news that a spend was taken back: under a receipt of its own where one is given, else the spend's."""
+    return spend_of(
+        by,
+        spend.amount_cents,
+        at=spend.event_at,
+        receipt=receipt or spend.receipt,
+        is_reversal=True,
+        reverses=receipt and spend.receipt,
     )
 
 

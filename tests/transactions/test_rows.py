@@ -1,13 +1,11 @@
 """One row for each thing that happens: spends, deposits, allocations, withdrawals. Never one too many."""
 
-from datetime import timedelta
-
 from tests.support.savers import Saver, answered, now
 
 
 async def test_a_spend_is_one_row_with_its_round_up_embedded(saver: Saver) -> None:
     await saver.deposit(1_000)
-    at = now() - timedelta(seconds=0)
+    at = now()
     answer = await saver.spend(14_700, at=at, receipt="FEED000001")
     (row,) = await saver.feed(type="spend")
     assert (

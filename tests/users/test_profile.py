@@ -12,9 +12,9 @@ FORBIDDEN_IN_TEXT = [r"\u0000", r"Wan\u0000jiku", r"\ud800", r"Wan\udc00jiku"]
 
 async def test_names_are_set_and_read_back(saver: Saver) -> None:
     changed = answered(
-        await saver.patch("/users/me", {"first_name": "Wanjikũ", "last_name": "  Ochieng’ O. "})
+        await saver.patch("/users/me", {"first_name": "Wanjikũ", "last_name": "  Ochieng' O. "})
     )
-    assert (changed["first_name"], changed["last_name"]) == ("Wanjikũ", "Ochieng’ O.")
+    assert (changed["first_name"], changed["last_name"]) == ("Wanjikũ", "Ochieng' O.")
     assert answered(await saver.get("/users/me")) == changed
 
 

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from zanari_api.kit.schema import Cents, Schema, Text
+from zanari_api.kit.schema import Cents, Day, Instant, Schema, Text
 
 Name = Annotated[Text, Field(max_length=80)]
 Emoji = Annotated[Text, Field(max_length=16)]
@@ -77,10 +77,10 @@ class GoalCreate(Schema):
     emoji: Emoji | None = None
     description: Description | None = None
     target_cents: Cents | None = None
-    due_on: date | None = None
+    due_on: Day | None = None
     priority: Priority | None = None
     allocation_percent: Percent | None = None
-    locked_until: AwareDatetime | None = None
+    locked_until: Instant | None = None
 
 
 class GoalUpdate(Schema):
@@ -90,11 +90,11 @@ class GoalUpdate(Schema):
     emoji: Emoji | None = None
     description: Description | None = None
     target_cents: Cents | None = None
-    due_on: date | None = None
+    due_on: Day | None = None
     priority: Priority | None = None
     allocation_percent: Percent | None = None
     status: Literal["active", "paused"] | None = None
-    locked_until: AwareDatetime | None = None
+    locked_until: Instant | None = None
 
 
 class GoalOrder(Schema):

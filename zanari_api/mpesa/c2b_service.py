@@ -46,6 +46,9 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     "a validation that was answered with no"
 
+    UNDECIDED = "undecided"
+    "a validation that could not be answered in time"
+
     DUPLICATE = "duplicate"
     "the receipt, or the whole callback, was known; nothing changed"
 

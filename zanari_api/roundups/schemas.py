@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field, StrictBool
 
-from zanari_api.kit.schema import Cents, Schema, Text
+from zanari_api.kit.schema import Cents, Instant, Schema, Text
 from zanari_api.kit.spend_kind import SpendKind
 
 Bound = Annotated[Cents | None, Field(description="In cents; null for none.")]
@@ -39,8 +39,8 @@ class RuleFields(Schema):
     balance_floor_cents: Bound = None
     """No round-up when M-PESA's balance after the spend, where known, is below this."""
 
-    paused_until: AwareDatetime | None = None
-    enabled: bool = True
+    paused_until: Instant | None = None
+    enabled: StrictBool = True
     excluded_kinds: Annotated[tuple[SpendKind, ...], Field(max_length=20)] = ()
     excluded_merchants: Merchants = ()
     excluded_categories: Categories = ()

@@ -35,7 +35,7 @@ async def record_spends(tx: Tx, spends: Sequence[Spend], *, policy: Policy) -> l
     fresh = _fresh(spends, registers, savers)
     decided = await _decide(tx, fresh, registers, policy)
     await writing.write(tx, decided, keyring=policy.keyring)
-    recorded = [_recorded(spend, registers, decided) for spend in spends]
+    recorded = _recorded(spends, registers, decided)
     for place, spend in enumerate(spends):
         if spend.is_reversal:
             recorded[place] = await _take_back(tx, spend, registers, decided, policy)
@@ -155,20 +155,28 @@ def _windows(questions: Sequence[Question]) -> list[tuple[UUID, datetime, dateti
     return [(saver_id, since, until) for saver_id, (since, until) in spans.items()]
 
 
-def _recorded(spend: Spend, registers: Registers, decided: Sequence[Decided]) -> Recorded:
-    """Return what came of one delivery: decided now, known from before or from this very call, or unmatched."""
-    known = registers.known(spend)
-    if known is not None:
-        first = RoundUp.model_validate_json(known.answer)
-        return Recorded(RecordStatus.DUPLICATE, first, discrepancy=_discrepancy(spend, known))
-    for item in decided:
-        if item.question.spend is spend:
-            return Recorded(RecordStatus.PROCESSED, writing.answer(item), item.decision)
-        if item.question.spend.receipt == spend.receipt and item.question.saver.saver_id == registers.owner(
-            spend
-        ):
-            return Recorded(RecordStatus.DUPLICATE, writing.answer(item))
-    return Recorded(RecordStatus.UNMATCHED)
+def _recorded(spends: Sequence[Spend], registers: Registers, decided: Sequence[Decided]) -> list[Recorded]:
+    """Return what came of each delivery: decided now, known from before or from this very call, or unmatched."""
+    by_receipt = {(item.question.saver.saver_id, item.question.spend.receipt): item for item in decided}
+    recorded: list[Recorded] = []
+    answered: set[UUID] = set()
+    for spend in spends:
+        known = registers.known(spend)
+        owner = registers.owner(spend)
+        item = None if owner is None else by_receipt.get((owner, spend.receipt))
+        if known is not None:
+            first = RoundUp.model_validate_json(known.answer)
+            came = Recorded(RecordStatus.DUPLICATE, first, discrepancy=_discrepancy(spend, known))
+        elif item is None:
+            came = Recorded(RecordStatus.UNMATCHED)
+        elif item.question.spend is spend and item.question.id not in answered:
+            answered.add(item.question.id)
+            came = Recorded(RecordStatus.PROCESSED, writing.answer(item), item.decision)
+        else:
+            discrepancy = _discrepancy(spend, item.question.spend)
+            came = Recorded(RecordStatus.DUPLICATE, writing.answer(item), discrepancy=discrepancy)
+        recorded.append(came)
+    return recorded
 
 
 async def _take_back(
@@ -192,7 +200,7 @@ async def _take_back(
 _CONTENT: Final = ("amount_cents", "kind", "event_at")
 
 
-def _discrepancy(spend: Spend, known: SpendRow) -> Discrepancy | None:
+def _discrepancy(spend: Spend, known: SpendRow | Spend) -> Discrepancy | None:
     if spend.is_reversal or spend.content_digest == known.content_digest:
         return None
     differs = tuple(name for name in _CONTENT if getattr(spend, name) != getattr(known, name))

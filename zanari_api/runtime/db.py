@@ -21,6 +21,7 @@ Row = TypeVar("Row")
 RERUNS_MAX: Final = 3
 ACQUIRE_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 15.0
+ROLLBACK_TIMEOUT_S: Final = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -128,13 +129,26 @@ class Tx:
 
 async def _roll_back(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
     """Leave no transaction open on a connection that returns to the pool: no reset query would end it."""
-    if connection.is_closed():
+    if _is_gone(connection):
         return
     try:
-        await connection.execute("ROLLBACK")
-    except BaseException:
+        async with asyncio.timeout(ROLLBACK_TIMEOUT_S):
+            await connection.execute("ROLLBACK")
+    except TimeoutError:
+        # A database that has gone silent: whoever gave up waiting for it is not made to wait again.
         connection.terminate()
+    except BaseException:
+        if not _is_gone(connection):
+            connection.terminate()
         raise
+
+
+def _is_gone(connection: "PoolConnectionProxy[asyncpg.Record]") -> bool:
+    """Tell whether the connection was lost. The pool may have taken it back already: it then answers nothing."""
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:
+        return True
 
 
 class Database:
@@ -203,7 +217,7 @@ class Database:
                     await connection.execute("COMMIT")
                 except asyncpg.InterfaceError as error:
                     # The driver uses one class for its caller's mistakes and for a connection that is gone.
-                    if connection.is_closed():
+                    if _is_gone(connection):
                         raise ConnectionResetError from error
                     await _roll_back(connection)
                     raise

@@ -60,7 +60,7 @@ class Runtime:
     """Principals already provisioned by this process, newest last."""
 
 
-def runtime_of(request: Request) -> Runtime:
+async def runtime_of(request: Request) -> Runtime:
     return cast("Runtime", request.app.state.runtime)
 
 
@@ -109,7 +109,7 @@ async def current_saver(
 CurrentSaver = Annotated[Saver, Depends(current_saver)]
 
 
-def idempotent(
+async def idempotent(
     request: Request,
     saver: CurrentSaver,
     key: Annotated[
@@ -124,7 +124,7 @@ def idempotent(
 Idempotent = Annotated[Once, Depends(idempotent)]
 
 
-def goals_enabled(runtime: RuntimeOf) -> None:
+async def goals_enabled(runtime: RuntimeOf) -> None:
     """Refuse with FeatureDisabled while FEATURE_GOALS_ENABLED is false."""
     if not runtime.features.goals:
         raise FeatureDisabled

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal, LiteralString
 
 from fastapi import APIRouter, Header, Response
+from fastapi.responses import PlainTextResponse
 
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.errors import Refusal, Unavailable
@@ -82,7 +83,7 @@ def metrics_router(token: str | None) -> APIRouter:
     """Return the route of /metrics; with a token, the caller must bear it."""
     metrics = APIRouter(tags=["system"])
 
-    @metrics.get("/metrics", responses=refuses(MetricsTokenWrong))
+    @metrics.get("/metrics", response_class=PlainTextResponse, responses=refuses(MetricsTokenWrong))
     async def read_metrics(  # pyright: ignore[reportUnusedFunction]
         runtime: RuntimeOf, authorization: Annotated[str, Header()] = ""
     ) -> Response:

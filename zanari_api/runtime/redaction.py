@@ -74,7 +74,7 @@ SECRETS: Final = (
     r"|(?<![0-9A-Za-z])[0-9A-Fa-f]{32,}(?![0-9A-Za-z])"
     r"|(?<![0-9A-Za-z+/])[A-Za-z0-9+/]{43}=(?![0-9A-Za-z+/=])"
     r"|(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"
-    r"|(?<=/callbacks/)[^\s/\"'?]+"
+    r"|(?<=/callbacks/)(?!\{)[^\s/\"'?]+"
 )
 PEOPLE: Final = re.compile(f"(?P<kept>{KEPT})|{CHECKOUT}|{PHONE}")
 EVERYTHING: Final = re.compile(f"(?P<kept>{KEPT})|{CHECKOUT}|{SECRETS}|{PHONE}")

@@ -1,13 +1,13 @@
 """The feed's JSON. Pages and rows are built by Postgres; these shapes are what a test holds them to."""
 
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from zanari_api.kit.schema import Schema, Text
+from zanari_api.kit.schema import Day, Instant, Schema, Text
 
 
 class Type(StrEnum):
@@ -52,9 +52,9 @@ class Filters(Schema):
     type: Type | None = None
     status: Status | None = None
     category: Annotated[Text | None, Field(max_length=40)] = None
-    from_: Annotated[date | None, Field(alias="from")] = None
-    to: date | None = None
-    updated_since: AwareDatetime | None = None
+    from_: Annotated[Day | None, Field(alias="from")] = None
+    to: Day | None = None
+    updated_since: Instant | None = None
     """For sync: only rows that changed at or after this time."""
 
     q: Annotated[Text | None, Field(max_length=100)] = None

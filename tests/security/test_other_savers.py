@@ -1,0 +1,91 @@
+"""Another saver's id is answered as one that nobody has, on every route with an id, and nothing happens."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.security.routes import Route, savers_routes, wants_body
+from tests.support.app import Api
+from tests.support.savers import Json, Saver, code_of
+
+BODIES: Mapping[str, Json] = {
+    "PATCH /api/v1/goals/{goal_id}": {"name": "Mine now"},
+    "POST /api/v1/goals/{goal_id}/deposits": {"amount_cents": 100},
+    "POST /api/v1/goals/{goal_id}/withdrawals": {"amount_cents": 100},
+}
+"""A body that is fine in itself, for each route with an id that takes one."""
+
+
+async def _goal(saver: Saver) -> str:
+    goal = await saver.goal_holding(1_000)
+    await saver.deposit(1_000)
+    return goal["id"]
+
+
+async def _transaction(saver: Saver) -> str:
+    await saver.spend(14_700)
+    return (await saver.feed())[0]["id"]
+
+
+OWNED: Mapping[str, Callable[[Saver], Awaitable[str]]] = {"goal_id": _goal, "transaction_id": _transaction}
+"""How a saver comes by a thing of their own, by the name of its id in a route."""
+
+
+async def call(saver: Saver, route: Route, **ids: str) -> httpx.Response:
+    path = route.path(**ids).removeprefix("/api/v1")
+    return await saver.call(route.method, path, BODIES.get(str(route)), key=str(uuid4()))
+
+
+async def what_is_there(saver: Saver) -> list[Any]:
+    return [await saver.goals(), await saver.wallet(), await saver.feed()]
+
+
+def routes_with_an_id(api: Api) -> list[Route]:
+    found = [route for route in savers_routes(api.app) if route.parameters]
+    for route in found:
+        assert set(route.parameters) <= OWNED.keys(), f"say in OWNED how a saver comes by one: {route}"
+        assert wants_body(api.app, route) == (str(route) in BODIES), f"say in BODIES what to send: {route}"
+    assert len(found) >= 6
+    return found
+
+
+async def test_another_savers_id_is_404_everywhere_and_changes_nothing(api: Api, saver: Saver) -> None:
+    owner = await api.new_saver()
+    theirs = {name: await make(owner) for name, make in OWNED.items()}
+    before = await what_is_there(owner)
+    for route in routes_with_an_id(api):
+        ids = {name: theirs[name] for name in route.parameters}
+        refused = await call(saver, route, **ids)
+        unknown = await call(saver, route)
+        assert refused.status_code == 404, route
+        assert code_of(refused) == code_of(unknown), route
+        # Word for word as for an id that never was: the answer tells nobody that there is such a thing.
+        said, said_of_unknown = refused.json(), unknown.json()
+        assert said | {"request_id": ""} == said_of_unknown | {"request_id": ""}, route
+    assert await what_is_there(owner) == before
+
+
+async def test_the_owner_is_let_in_by_the_same_requests(api: Api) -> None:
+    for route in routes_with_an_id(api):
+        owner = await api.new_saver()
+        ids = {name: await OWNED[name](owner) for name in route.parameters}
+        assert (await call(owner, route, **ids)).is_success, route
+
+
+async def test_another_savers_goal_cannot_be_put_in_order(api: Api, saver: Saver) -> None:
+    owner = await api.new_saver()
+    theirs, own = await owner.goal(), await saver.goal()
+    response = await saver.put("/goals/order", {"goal_ids": [theirs["id"], own["id"]]})
+    assert code_of(response) == (404, "goal_not_found")
+    assert (await owner.read_goal(theirs))["priority"] == theirs["priority"]
+
+
+async def test_another_savers_idempotency_key_is_just_a_key(api: Api, saver: Saver) -> None:
+    owner = await api.new_saver()
+    first = await owner.post(f"/goals/{await _goal(owner)}/deposits", {"amount_cents": 100}, key="shared")
+    second = await saver.post(f"/goals/{await _goal(saver)}/deposits", {"amount_cents": 100}, key="shared")
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["id"] != second.json()["id"]
+    assert "idempotent-replayed" not in second.headers
