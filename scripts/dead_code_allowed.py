@@ -66,3 +66,7 @@ _.PAYOUT
 
 # What is for operators and scheduled checks to call (`check` above is one of these too).
 _.take_snapshots
+
+# Used by the schemas, which are not looked into.
+Day
+Instant

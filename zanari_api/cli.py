@@ -44,7 +44,7 @@ EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError)
 def main() -> None:
     """Run the command; what is expected to go wrong ends in one line on standard error and exit code 1."""
     try:
-        app()
+        app(prog_name="zanari")
     except EXPECTED as error:
         _fail(str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

@@ -1,200 +1,347 @@
-"""Payments into our paybill over HTTP: every documented shape, matched by member code, booked once."""
+"""C2B confirmations over HTTP: money that has moved is booked once, to whom it was meant for, or held in suspense."""
 
 import asyncio
 import json
-import time
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from tests.mpesa.payments import CONFIRMATION, SHAPES, payment, shape
 from tests.support.app import CALLBACK_TOKEN, SHORTCODE, Api, Serve
-from tests.support.savers import Saver, code_of, new_receipt
-from zanari_api.ledger.accounts import SUSPENSE
+from tests.support.savers import Saver, answered, code_of, new_receipt
+from zanari_api.kit.damm import member_code
+from zanari_api.ledger import accounts
 from zanari_api.runtime.crypto import Place
+from zanari_api.runtime.middleware import BODY_MAX_BYTES
 
-SAMPLES = sorted((Path(__file__).parents[1] / "support/daraja_payloads").glob("*.json"))
-SUCCESS = {"ResultCode": 0, "ResultDesc": "Success"}
-
-
-def wire(sample: Path, **fields: object) -> dict[str, Any]:
-    """Return a documented body, made ours: our shortcode, a receipt of its own."""
-    told = json.loads(sample.read_text())
-    told = told.get("body", told)
-    return told | {"TransID": new_receipt(), "BusinessShortCode": SHORTCODE} | fields
+ACKNOWLEDGED = {"ResultCode": 0, "ResultDesc": "Success"}
 
 
-async def outcome_of(api: Api) -> str:
-    rows = await api.rows("SELECT outcome FROM mpesa.callbacks ORDER BY received_at DESC, id DESC LIMIT 1")
-    return rows[0]["outcome"]
+async def confirm(api: Api, body: bytes) -> None:
+    """Deliver a confirmation, which must be acknowledged whatever is in it."""
+    assert answered(await api.call_back(CONFIRMATION, body)) == ACKNOWLEDGED
 
 
-async def suspense(api: Api) -> int:
-    return await api.books.balance(SUSPENSE)
+async def outcome_of(api: Api, body: bytes) -> str:
+    """Return what the inbox says became of a body."""
+    keys = await api.runtime.service_keys.keys()
+    digest = keys.index.digest("callback", b"c2b_confirmation", body)
+    (row,) = await api.rows("SELECT outcome FROM mpesa.callbacks WHERE dedupe_hash = $1", digest)
+    return row["outcome"]
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-async def test_every_documented_shape_is_credited(api: Api, saver: Saver, sample: Path) -> None:
-    told = wire(sample, BillRefNumber=saver.member_code)
-    response = await api.call_back("/c2b/confirmation", json.dumps(told).encode())
-    assert (response.status_code, response.json()) == (200, SUCCESS)
-    cents = round(float(told["TransAmount"]) * 100)
+async def suspense_items(api: Api, receipt: str) -> list[tuple[Any, ...]]:
+    rows = await api.rows("SELECT reason, amount_cents FROM mpesa.suspense_items WHERE receipt = $1", receipt)
+    return [tuple(row) for row in rows]
+
+
+# Whose it is
+
+
+@pytest.mark.parametrize("like", SHAPES)
+async def test_a_payment_in_each_documented_shape_is_credited_by_member_code(
+    api: Api, saver: Saver, like: str
+) -> None:
+    cents = {"980.50": 98_050, "5.00": 500, "10": 1_000, 5.5: 550}[shape(like)["TransAmount"]]
+    body = payment(saver.member_code, like=like)
+    await confirm(api, body)
+    assert await outcome_of(api, body) == "credited"
     assert await saver.holds() == (cents, 0, 0)
     (row,) = await saver.feed()
-    assert (row["type"], row["direction"], row["amount_cents"], row["receipt"]) == (
-        "deposit",
-        "in",
-        cents,
-        told["TransID"],
-    )
+    assert (row["type"], row["direction"], row["amount_cents"]) == ("deposit", "in", cents)
 
 
-@pytest.mark.parametrize("write", ["{0}", " {0} ", "{1} {2}", "{1}-{2}", "{0}Z", "{0}-zz", "{0}a9"])
-async def test_a_member_code_is_read_as_people_write_it(api: Api, saver: Saver, write: str) -> None:
-    code = saver.member_code
-    await api.pay_in(10_000, account_reference=write.format(code, code[:4], code[4:]))
-    assert (await saver.holds())[0] == 10_000
-
-
-async def test_a_goals_letter_deposits_straight_into_it(api: Api, saver: Saver) -> None:
-    goal = await saver.goal("Bicycle", target_cents=20_000)
-    await api.pay_in(10_000, account_reference=f"{saver.member_code} {goal['letter'].lower()}")
-    assert await saver.holds() == (0, 10_000, 0)
-    assert [each["percent"] for each in (await saver.read_goal(goal))["milestones"]] == [25, 50]
-
-
-async def test_the_letter_of_a_cancelled_goal_credits_the_wallet(api: Api, saver: Saver) -> None:
-    goal = await saver.goal("Bicycle")
-    await saver.post(f"/goals/{goal['id']}/cancellation")
-    await api.pay_in(10_000, account_reference=saver.member_code + goal["letter"])
-    assert (await saver.holds())[0] == 10_000
+@pytest.mark.parametrize("like", SHAPES)
+async def test_a_payment_in_each_documented_shape_is_held_where_nobody_is_meant(api: Api, like: str) -> None:
+    held = await api.books.balance(accounts.SUSPENSE)
+    body = json.dumps(shape(like) | {"BusinessShortCode": SHORTCODE, "TransID": (receipt := new_receipt())})
+    await confirm(api, body.encode())
+    ((reason, cents),) = await suspense_items(api, receipt)
+    assert reason in {"no_reference", "unknown_member"}
+    assert await api.books.balance(accounts.SUSPENSE) == held + cents
 
 
 @pytest.mark.parametrize(
-    ("reference", "reason"),
-    [
-        ("", "no_reference"),
-        ("rent", "no_reference"),
-        ("31415933", "no_reference"),
-        ("254712345678", "no_reference"),
-    ],
+    "typed",
+    ["{code}", " {code} ", "{head} {tail}", "{head}-{tail}", "{head}\u2013{tail}", "{code}.", "{code}/"],
 )
-async def test_what_names_nobody_waits_in_suspense(api: Api, reference: str, reason: str) -> None:
-    before, receipt = await suspense(api), new_receipt()
-    await api.pay_in(7_700, account_reference=reference, receipt=receipt)
-    assert await suspense(api) == before + 7_700
-    (item,) = await api.rows("SELECT * FROM mpesa.suspense_items WHERE receipt = $1", receipt)
-    assert (item["amount_cents"], item["reason"]) == (7_700, reason)
+async def test_the_code_may_be_typed_as_people_type(api: Api, saver: Saver, typed: str) -> None:
+    code = saver.member_code
+    await confirm(api, payment(typed.format(code=code, head=code[:4], tail=code[4:])))
+    assert await saver.holds() == (500, 0, 0)
 
 
-async def test_a_code_that_nobody_has_waits_in_suspense(api: Api) -> None:
+async def test_a_code_sent_as_a_number_is_the_same_code(api: Api) -> None:
+    saver = await api.new_saver()
+    while saver.member_code.startswith("0"):
+        saver = await api.new_saver()
+    await confirm(api, payment("", BillRefNumber=int(saver.member_code)))
+    assert await saver.holds() == (500, 0, 0)
+
+
+@pytest.mark.parametrize("typed", ["{code}{letter}", "{code} {letter}", "{code}-{small}", "{code}{small}"])
+async def test_a_goals_letter_sends_it_straight_into_the_goal(api: Api, saver: Saver, typed: str) -> None:
+    goal = await saver.goal(target_cents=1_000)
+    letter = goal["letter"]
+    await confirm(api, payment(typed.format(code=saver.member_code, letter=letter, small=letter.lower())))
+    assert await saver.holds() == (0, 500, 0)
+    kept = await saver.read_goal(goal)
+    assert kept["saved_cents"] == 500
+    assert [milestone["percent"] for milestone in kept["milestones"]] == [25, 50]
+
+
+@pytest.mark.parametrize("suffix", ["Z", "ZZ", "school", "A1"])
+async def test_a_bad_suffix_credits_the_wallet_and_never_suspense(
+    api: Api, saver: Saver, suffix: str
+) -> None:
+    await confirm(api, payment(saver.member_code + suffix))
+    assert await saver.holds() == (500, 0, 0)
+
+
+async def test_a_goal_that_was_given_up_credits_the_wallet(api: Api, saver: Saver) -> None:
+    goal = await saver.goal()
+    answered(await saver.post(f"/goals/{goal['id']}/cancellation"))
+    await confirm(api, payment(saver.member_code + goal["letter"]))
+    assert await saver.holds() == (500, 0, 0)
+
+
+async def test_what_nobody_can_be_matched_to_is_held_in_suspense(api: Api, saver: Saver) -> None:
+    code = saver.member_code
+    wrong_digit = code[:-1] + str((int(code[-1]) + 1) % 10)
+    for reference, reason in {
+        "": "no_reference",
+        "rent": "no_reference",
+        wrong_digit: "no_reference",
+        code + "1": "no_reference",
+        str(saver.phone): "no_reference",
+        member_code(9_999_999): "unknown_member",
+    }.items():
+        held = await api.books.balance(accounts.SUSPENSE)
+        body = payment(reference, TransID=(receipt := new_receipt()))
+        await confirm(api, body)
+        assert await outcome_of(api, body) == "suspense"
+        assert await suspense_items(api, receipt) == [(reason, 500)]
+        assert await api.books.balance(accounts.SUSPENSE) == held + 500
+    assert await saver.holds() == (0, 0, 0)
+
+
+async def test_the_payer_is_never_matched_by_phone(api: Api, saver: Saver) -> None:
+    await confirm(api, payment("", MSISDN=saver.phone, TransID=(receipt := new_receipt())))
+    assert await suspense_items(api, receipt) == [("no_reference", 500)]
+    assert await saver.holds() == (0, 0, 0)
+
+
+# Once
+
+
+async def test_a_receipt_is_credited_once_however_it_is_told_again(api: Api, saver: Saver) -> None:
     receipt = new_receipt()
-    await api.pay_in(7_700, account_reference="99999994", receipt=receipt)
-    (item,) = await api.rows("SELECT reason FROM mpesa.suspense_items WHERE receipt = $1", receipt)
-    assert item["reason"] in {"unknown_member", "no_reference"}
+    body = payment(saver.member_code, TransID=receipt)
+    for _ in range(3):
+        await confirm(api, body)
+    told_otherwise = payment(
+        saver.member_code, TransID=receipt, OrgAccountBalance="77.00", MSISDN="0700000000"
+    )
+    await confirm(api, told_otherwise)
+    small_letters = payment(saver.member_code, TransID=receipt.lower())
+    await confirm(api, small_letters)
+    elsewhere = payment("rent", TransID=receipt)
+    await confirm(api, elsewhere)
+    assert await saver.holds() == (500, 0, 0)
+    assert await suspense_items(api, receipt) == []
+    for later in (told_otherwise, small_letters, elsewhere):
+        assert await outcome_of(api, later) == "duplicate"
+    keys = await api.runtime.service_keys.keys()
+    (row,) = await api.rows(
+        "SELECT deliveries FROM mpesa.callbacks WHERE dedupe_hash = $1",
+        keys.index.digest("callback", b"c2b_confirmation", body),
+    )
+    assert row["deliveries"] == 3
+    noted = await api.rows("SELECT 1 FROM mpesa.discrepancies WHERE receipt = $1", receipt)
+    assert noted == []
 
 
-async def test_a_receipt_is_credited_once_however_it_is_told(api: Api, saver: Saver) -> None:
+async def test_a_receipt_in_suspense_is_not_credited_when_it_comes_with_a_code(
+    api: Api, saver: Saver
+) -> None:
     receipt = new_receipt()
-    body = {"TransID": receipt, "TransAmount": "100", "BusinessShortCode": SHORTCODE}
-    body |= {"BillRefNumber": saver.member_code}
-    for told in (body, body, body | {"FirstName": "JANE"}, body | {"TransID": receipt.lower()}):
-        response = await api.call_back("/c2b/confirmation", json.dumps(told).encode())
-        assert response.json() == SUCCESS
-    assert (await saver.holds())[0] == 10_000
-    assert await api.rows("SELECT 1 FROM mpesa.discrepancies WHERE receipt = $1", receipt) == []
+    await confirm(api, payment("rent", TransID=receipt))
+    await confirm(api, payment(saver.member_code, TransID=receipt))
+    assert await saver.holds() == (0, 0, 0)
+    assert await suspense_items(api, receipt) == [("no_reference", 500)]
 
 
-async def test_the_same_receipt_with_another_amount_is_a_discrepancy(api: Api, saver: Saver) -> None:
-    receipt = await saver.deposit(10_000)
-    await saver.deposit(20_000, receipt=receipt)
-    assert (await saver.holds())[0] == 10_000
-    (noted,) = await api.rows("SELECT * FROM mpesa.discrepancies WHERE receipt = $1", receipt)
-    assert (noted["first_amount_cents"], noted["later_amount_cents"]) == (10_000, 20_000)
-
-
-async def test_fifty_confirmations_at_once_credit_once(api: Api, saver: Saver) -> None:
+@pytest.mark.parametrize("reference", ["member", "rent"])
+async def test_the_same_receipt_with_another_amount_is_a_named_discrepancy(
+    api: Api, saver: Saver, reference: str
+) -> None:
     receipt = new_receipt()
-    await asyncio.gather(*(saver.deposit(10_000 + 0, receipt=receipt) for _ in range(50)))
-    assert (await saver.holds())[0] == 10_000
+    typed = saver.member_code if reference == "member" else reference
+    await confirm(api, payment(typed, TransID=receipt))
+    for _ in range(2):
+        await confirm(api, payment(typed, TransID=receipt, TransAmount="7.00"))
+    noted = await api.rows(
+        "SELECT role, first_amount_cents, later_amount_cents FROM mpesa.discrepancies WHERE receipt = $1",
+        receipt,
+    )
+    assert [tuple(row) for row in noted] == [("deposit", 500, 700)]
+    assert (await saver.holds())[0] == (500 if reference == "member" else 0)
+
+
+@pytest.mark.parametrize("bodies_differ", [False, True])
+async def test_fifty_confirmations_of_one_receipt_at_once_credit_it_once(
+    api: Api, saver: Saver, *, bodies_differ: bool
+) -> None:
+    receipt = new_receipt()
+    bodies = [
+        payment(saver.member_code, TransID=receipt, OrgAccountBalance=str(number if bodies_differ else 1))
+        for number in range(50)
+    ]
+    answers = await asyncio.gather(*(api.call_back(CONFIRMATION, body) for body in bodies))
+    assert [answer.json() for answer in answers] == [ACKNOWLEDGED] * 50
+    assert await saver.holds() == (500, 0, 0)
+    assert len(await saver.feed()) == 1
+
+
+async def test_a_deposit_undoes_the_round_up_of_the_same_receipt(api: Api, saver: Saver) -> None:
+    await saver.deposit(1_000)
+    receipt = new_receipt()
+    await saver.spend(14_700, receipt=receipt)
+    assert await saver.holds() == (700, 300, 0)
+    await confirm(api, payment(saver.member_code, TransID=receipt, TransAmount="147.00"))
+    assert await saver.holds() == (15_700, 0, 0)
+
+
+async def test_a_spend_of_a_receipt_that_was_a_deposit_saves_nothing(api: Api, saver: Saver) -> None:
+    receipt = await saver.deposit(14_700)
+    answer = await saver.spend(14_700, receipt=receipt)
+    assert (answer["round_up"]["outcome"], answer["round_up"]["reason"]) == ("skipped", "own_shortcode")
+    assert await saver.holds() == (14_700, 0, 0)
+
+
+async def test_a_receipt_told_as_spend_and_as_deposit_at_once_saves_nothing(api: Api) -> None:
+    savers = [await api.new_saver() for _ in range(20)]
+    for saver in savers:
+        await saver.deposit(1_000)
+    receipts = [new_receipt() for _ in savers]
+    for saver, receipt in zip(savers, receipts, strict=True):
+        # Held in suspense, so that the deposit locks no saver: the receipt alone puts the two in an order.
+        deposit = confirm(api, payment("rent", TransID=receipt))
+        await asyncio.gather(saver.spend(14_700, receipt=receipt), deposit)
+    assert [await saver.holds() for saver in savers] == [(1_000, 0, 0)] * 20
+    assert [len(await suspense_items(api, receipt)) for receipt in receipts] == [1] * 20
+
+
+# Not ours, not readable
+
+
+async def test_a_payment_to_a_shortcode_we_do_not_run_is_quarantined_and_credits_nobody(
+    api: Api, saver: Saver
+) -> None:
+    floats = await api.rows("SELECT count(*) FROM ledger.accounts WHERE kind = 'float'")
+    body = payment(saver.member_code, BusinessShortCode="600999", TransID=(receipt := new_receipt()))
+    await confirm(api, body)
+    assert await outcome_of(api, body) == "quarantined"
+    assert await saver.holds() == (0, 0, 0)
+    assert await suspense_items(api, receipt) == []
+    assert await api.rows("SELECT 1 FROM mpesa.receipts WHERE receipt = $1", receipt) == []
+    assert await api.rows("SELECT count(*) FROM ledger.accounts WHERE kind = 'float'") == floats
 
 
 @pytest.mark.parametrize(
     "body",
     [
         b"",
-        b"\x00\xff",
-        b"[" * 60_000,
+        b"not JSON",
+        b"[1]",
         b"{}",
-        b'{"TransID": "QWERTY1234", "TransAmount": "-5", "BusinessShortCode": "600000"}',
-        b'{"TransID": "QWERTY1235", "TransAmount": "5", "BusinessShortCode": "600999"}',
+        b"\xff\xfe",
+        b'{"TransID": "A\\u0000BCDEFGHI", "TransAmount": "5", "BusinessShortCode": "600000"}',
+        b'{"TransID": "QKL51ZDR4X", "TransAmount": "a lot", "BusinessShortCode": "600000"}',
+        b'{"TransID": "QKL51ZDR4X", "TransAmount": "-5.00", "BusinessShortCode": "600000"}',
+        b'{"TransID": "QKL51ZDR4X", "TransAmount": "NaN", "BusinessShortCode": "600000"}',
+        b'{"TransID": "QKL51ZDR4X", "TransAmount": "5.00"}',
+        b'{"TransAmount": "5.00", "BusinessShortCode": "600000"}',
+        b'{"Body": {"stkCallback": {}}}',
     ],
 )
-async def test_what_is_not_ours_or_not_readable_is_kept_and_credits_nobody(api: Api, body: bytes) -> None:
-    before = await suspense(api)
-    response = await api.call_back("/c2b/confirmation", body)
-    assert (response.status_code, response.json()) == (200, SUCCESS)
-    assert await outcome_of(api) == "quarantined"
-    assert await suspense(api) == before
-
-
-async def test_a_raw_body_is_kept_encrypted(api: Api, saver: Saver) -> None:
-    await api.pay_in(10_000, account_reference=saver.member_code, FirstName="WANJIKU")
-    (kept,) = await api.rows("SELECT id, body FROM mpesa.callbacks WHERE saver_id = $1", saver.id)
-    assert b"WANJIKU" not in kept["body"]
-    keys = await api.runtime.service_keys.keys()
-    assert b"WANJIKU" in keys.inbox.decrypt(kept["body"], Place("mpesa.callbacks", "body", kept["id"]))
-
-
-@pytest.mark.parametrize("path", ["/c2b/confirmation", "/c2b/validation"])
-async def test_a_wrong_token_finds_nothing(api: Api, path: str) -> None:
-    for token in ("0" * 64, CALLBACK_TOKEN[:-1], CALLBACK_TOKEN.upper(), "x"):
-        response = await api.call_back(path, b"{}", callback_token=token)
-        assert code_of(response) == (404, "not_found")
-
-
-async def test_a_token_opens_only_its_own_flow(serve: Serve) -> None:
-    async with serve(mpesa_callback_tokens=SecretStr(f"stk:{'a' * 32},c2b:{'b' * 32}")) as other:
-        closed = await other.call_back("/c2b/validation", b"{}", callback_token="a" * 32)
-        opened = await other.call_back("/c2b/validation", b"{}", callback_token="b" * 32)
-        assert (closed.status_code, opened.status_code) == (404, 200)
-
-
-async def test_an_oversized_callback_is_refused(api: Api) -> None:
-    response = await api.call_back("/c2b/confirmation", b"x" * 65_537)
-    assert code_of(response) == (413, "body_too_large")
+async def test_garbage_is_kept_for_a_person_and_acknowledged(api: Api, body: bytes) -> None:
+    booked = await api.rows("SELECT count(*) FROM ledger.transfers")
+    await confirm(api, body)
+    assert await outcome_of(api, body) == "quarantined"
+    assert await api.rows("SELECT count(*) FROM ledger.transfers") == booked
 
 
 @pytest.mark.parametrize(
-    ("fields", "verdict"),
-    [
-        ({}, "0"),
-        ({"BillRefNumber": "rent"}, "C2B00012"),
-        ({"BillRefNumber": ""}, "C2B00012"),
-        ({"TransAmount": "250001"}, "C2B00013"),
-        ({"BusinessShortCode": "600999"}, "C2B00015"),
-        ({"TransAmount": "much"}, "C2B00016"),
-    ],
+    ("typed", "read"), [("20231121121325", True), ("", False), ("20239921121325", False)]
 )
-async def test_validation_answers_what_could_be_credited(
-    api: Api, saver: Saver, fields: dict[str, str], verdict: str
+async def test_a_time_that_cannot_be_read_costs_nobody_the_deposit(
+    api: Api, saver: Saver, typed: str, *, read: bool
 ) -> None:
-    told = wire(SAMPLES[-1], BillRefNumber=saver.member_code) | fields
-    response = await api.call_back("/c2b/validation", json.dumps(told).encode())
-    described = "Accepted" if verdict == "0" else "Rejected"
-    assert (response.status_code, response.json()) == (200, {"ResultCode": verdict, "ResultDesc": described})
+    await confirm(api, payment(saver.member_code, TransTime=typed))
+    assert await saver.holds() == (500, 0, 0)
+    (row,) = await saver.feed()
+    occurred_at = datetime.fromisoformat(row["occurred_at"])
+    if read:
+        assert occurred_at == datetime(2023, 11, 21, 9, 13, 25, tzinfo=UTC)
+    else:
+        assert abs((datetime.now(UTC) - occurred_at).total_seconds()) < 60
+
+
+async def test_a_body_over_64_kib_is_413_and_is_not_kept(api: Api, saver: Saver) -> None:
+    body = payment(saver.member_code, Padding="x" * BODY_MAX_BYTES)
+    assert code_of(await api.call_back(CONFIRMATION, body)) == (413, "body_too_large")
     assert await saver.holds() == (0, 0, 0)
 
 
-async def test_without_its_database_a_confirmation_is_not_acknowledged_and_a_validation_is_undecided(
-    serve: Serve,
-) -> None:
-    nowhere = SecretStr("postgresql://zanari_service@127.0.0.1:1/zanari")
-    async with serve(database_url=nowhere) as other:
-        confirmed = await other.call_back("/c2b/confirmation", b"{}")
-        assert code_of(confirmed) == (503, "database_unavailable")
-        started = time.monotonic()
-        validated = await other.call_back("/c2b/validation", b"{}")
-        assert validated.json()["ResultCode"] == "C2B00016"
-        assert time.monotonic() - started < 8  # M-PESA's own patience
+# The secret token
+
+
+async def test_a_wrong_token_is_404_like_any_other_address_and_stores_nothing(api: Api, saver: Saver) -> None:
+    body = payment(saver.member_code)
+    kept = await api.rows("SELECT count(*) FROM mpesa.callbacks")
+    for wrong in ("0" * 48, CALLBACK_TOKEN[:-1], CALLBACK_TOKEN.upper(), "%00", "%C3%A9", "{token}"):
+        response = await api.call_back(CONFIRMATION, body, callback_token=wrong)
+        assert code_of(response) == (404, "not_found"), wrong
+    assert await saver.holds() == (0, 0, 0)
+    assert await api.rows("SELECT count(*) FROM mpesa.callbacks") == kept
+
+
+async def test_a_token_opens_the_flow_it_is_bound_to_and_no_other(serve: Serve, saver: Saver) -> None:
+    tokens = {"c2b": "a1" * 16, "stk": "b2" * 16, None: "c3" * 16}
+    entries = [token if flow is None else f"{flow}:{token}" for flow, token in tokens.items()]
+    async with serve(mpesa_callback_tokens=SecretStr(", ".join(entries))) as bound:
+        for flow, token in tokens.items():
+            body = payment(saver.member_code)
+            response = await bound.call_back(CONFIRMATION, body, callback_token=token)
+            assert response.status_code == (404 if flow == "stk" else 200)
+    assert await saver.holds() == (1_000, 0, 0)
+
+
+# What is kept
+
+
+async def test_the_raw_body_is_kept_encrypted_under_the_inbox_key(api: Api, saver: Saver) -> None:
+    body = payment(saver.member_code, FirstName="WANJIKU", TransID=(receipt := new_receipt()))
+    await confirm(api, body)
+    keys = await api.runtime.service_keys.keys()
+    (row,) = await api.rows(
+        "SELECT id, body, kind, saver_id FROM mpesa.callbacks WHERE dedupe_hash = $1",
+        keys.index.digest("callback", b"c2b_confirmation", body),
+    )
+    for clear in (b"WANJIKU", receipt.encode(), saver.member_code.encode(), b"TransID"):
+        assert clear not in row["body"]
+    assert keys.inbox.decrypt(row["body"], Place("mpesa.callbacks", "body", row["id"])) == body
+    assert (row["kind"], row["saver_id"]) == ("c2b_confirmation", saver.id)
+
+
+async def test_no_table_holds_the_payers_name_or_number_in_clear(api: Api, saver: Saver) -> None:
+    await confirm(api, payment(saver.member_code, FirstName="Zawadi", MSISDN="254799887766"))
+    await confirm(api, payment("rent", FirstName="Zawadi", MSISDN="254799887766"))
+    for schema in ("savings", "mpesa", "ledger", "runtime"):
+        for table in await api.rows("SELECT tablename FROM pg_tables WHERE schemaname = $1", schema):
+            name = f"{schema}.{table['tablename']}"
+            found = await api.rows(f"SELECT 1 FROM {name} AS t WHERE t::text ~* 'zawadi|799887766'")
+            assert found == [], name

@@ -89,6 +89,13 @@ async def test_validation_answers_within_three_seconds_when_the_database_is_sile
         assert time.monotonic() - started < 3
 
 
+async def test_no_callback_path_holds_a_word_that_daraja_refuses(api: Api) -> None:
+    paths = [path for path in api.app.openapi()["paths"] if path.startswith("/callbacks")]
+    assert len(paths) >= 2
+    for word in ("mpesa", "m-pesa", "safaricom", "exe", "cmd", "sql", "query"):
+        assert not [path for path in paths if word in path.lower()], word
+
+
 async def test_callbacks_are_never_rate_limited(serve: Serve, saver: Saver) -> None:
     async with serve(rate_limit_address=2, rate_limit_saver=2) as limited:
         for _ in range(10):

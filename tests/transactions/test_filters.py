@@ -60,7 +60,7 @@ async def test_days_beyond_any_clock_are_days_all_the_same(saver: Saver, write: 
 async def test_by_text_anywhere_in_the_title_in_any_case(saver: Saver, write: Write) -> None:
     ids = await write(saver, [NOON], title="Naivas Supermarket Kilimani")
     await write(saver, [NOON], title="Carrefour")
-    for text in ("naivas", "KILI", "vas Sup", "  Naivas "):
+    for text in ("naivas", "KILI", "ivas S", "  Naivas "):
         assert await listed(saver, q=text) == ids
     assert await listed(saver, q="Naivas Kilimani") == []
 
