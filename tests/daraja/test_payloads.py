@@ -1,4 +1,4 @@
-"""Every shape in which a C2B payment is known to come (DARAJA.md 1.3), and what cannot be a payment."""
+"""Every shape in which a C2B payment is known to come, and what cannot be a payment."""
 
 import json
 from datetime import UTC, datetime

@@ -7,7 +7,7 @@ import orjson
 
 
 class Verdict(StrEnum):
-    """The answer to a C2B validation (DARAJA.md 1.3); the code chooses the SMS that the payer gets."""
+    """The answer to a C2B validation; the code chooses the SMS that the payer gets."""
 
     ACCEPTED = "0"
     INVALID_ACCOUNT = "C2B00012"

@@ -28,7 +28,7 @@ from zanari_api.users import service as users
 from zanari_api.users.rows import SaverRow
 
 LARGEST_PAYMENT_CENTS: Final = 25_000_000
-"""KES 250,000: M-PESA's own limit for one payment (DARAJA.md section 2)."""
+"""KES 250,000: M-PESA's own limit for one payment."""
 
 
 class Outcome(StrEnum):

@@ -1,6 +1,6 @@
 """Safaricom's C2B callbacks over HTTP. The path's secret token is all that tells them from a stranger's.
 
-The path avoids the words that Daraja refuses in a callback URL (DARAJA.md 1.2).
+The path avoids the words that Daraja refuses in a callback URL: mpesa, safaricom, exe, cmd, sql, query.
 """
 
 import asyncio

@@ -38,7 +38,7 @@ def link_at(links: Sequence[Link], instant: datetime) -> Link | None:
     """Return the link of one number that held it at `instant`, both ends cut to the second.
 
     An instant from before the number's very first link belongs to that link: whether the spend counts is
-    then decided by when its saver joined (DESIGN section 8, "Phones and keys").
+    then decided by when its saver joined.
     """
     if not links:
         return None
