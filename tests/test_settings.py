@@ -176,3 +176,20 @@ def test_what_is_secret_is_typed_so() -> None:
 
 def test_development_is_the_default() -> None:
     assert Settings().environment is Environment.DEVELOPMENT
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MPESA_CALLBACK_TOKENS", f"{'a' * 32}:{'b' * 32}"),
+        ("REDIS_URL", "redis://:aaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbb@host:6379/0"),
+        ("DATABASE_URL", "postgresql://user:aaaaaaaaaaaaaaaa/bbbbbbbbbbbbbbbb@host/db"),
+    ],
+)
+def test_a_slip_inside_a_secret_is_told_without_the_secret(given: Give, name: str, value: str) -> None:
+    given(**{**COMPLETE, name: value})
+    with pytest.raises(SettingsInvalid) as refused:
+        create_app(Settings.load())
+    assert name in str(refused.value)
+    assert "aaaaaaaa" not in str(refused.value)
+    assert "bbbbbbbb" not in str(refused.value)

@@ -45,7 +45,9 @@ def _url(*schemes: str) -> AfterValidator:
     def check(value: Text) -> Text:
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         try:
-            known = text is None or (urlsplit(text).scheme in schemes and "://" in text)
+            parts = urlsplit(text or "")
+            # A password with / or # in it, not percent-encoded, moves the rest of the address: the port shows it.
+            known = text is None or (parts.scheme in schemes and "://" in text and parts.port != 0)
         except ValueError:
             known = False
         if not known:

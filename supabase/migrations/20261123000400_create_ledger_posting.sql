@@ -173,7 +173,10 @@ BEGIN
 
     SELECT array_agg(
                CASE
-                   WHEN a.id IS NULL OR a.saver_id <> limited_to THEN 'unknown_account'
+                   -- A saver's request moves that saver's own money, and lets it leave. It makes none.
+                   WHEN a.id IS NULL OR (
+                       limited_to IS NOT NULL AND a.saver_id IS DISTINCT FROM limited_to AND a.kind <> 'in_flight'
+                   ) THEN 'unknown_account'
                    WHEN a.closed_at IS NOT NULL THEN 'closed_account'
                END
                ORDER BY x.n

@@ -19,8 +19,10 @@ CREATE TABLE savings.transactions (
     round_up jsonb,
     explanation jsonb NOT NULL,
     private bytea,
-    created_at timestamptz NOT NULL DEFAULT now(),
-    updated_at timestamptz NOT NULL DEFAULT now(),
+    -- Not now(), which is when the transaction began: rows are written under the saver's lock, so that this clock
+    -- goes forward with what a saver can see, and a sync by updated_at misses nothing.
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT transactions_pkey PRIMARY KEY (saver_id, id),
     CONSTRAINT transactions_round_up_of_spend CHECK ((type = 'spend') = (round_up IS NOT NULL))
 );

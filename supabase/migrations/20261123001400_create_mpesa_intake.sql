@@ -29,7 +29,7 @@ CREATE TABLE mpesa.callbacks (
     last_received_at timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE mpesa.callbacks IS 'The inbox: every callback that carried a valid token, stored before anything is done about it.';
-COMMENT ON COLUMN mpesa.callbacks.body IS 'The raw body, encrypted under the inbox''s own data key. Kept 90 days.';
+COMMENT ON COLUMN mpesa.callbacks.body IS 'The raw body, encrypted under the inbox''s own data key. To be purged after 90 days.';
 COMMENT ON COLUMN mpesa.callbacks.dedupe_hash IS 'Keyed hash of kind and body: a second delivery counts up instead of storing again.';
 CREATE INDEX callbacks_by_time ON mpesa.callbacks (received_at);
 
@@ -102,7 +102,7 @@ CREATE TABLE mpesa.unmatched_spends (
     CONSTRAINT unmatched_spends_pkey PRIMARY KEY (receipt_hash, number_hash)
 );
 COMMENT ON TABLE mpesa.unmatched_spends IS
-    'Spends whose number no saver had linked: keyed hashes only, kept 30 days. They consume nothing; a later delivery may match.';
+    'Spends whose number no saver had linked: keyed hashes only, to be purged after 30 days. They consume nothing; a later delivery may match.';
 CREATE INDEX unmatched_spends_by_time ON mpesa.unmatched_spends (first_seen_at);
 
 ALTER TABLE mpesa.unmatched_spends ENABLE ROW LEVEL SECURITY;

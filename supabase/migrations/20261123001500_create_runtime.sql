@@ -12,7 +12,7 @@ CREATE TABLE runtime.idempotency_keys (
     CONSTRAINT idempotency_keys_pkey PRIMARY KEY (saver_id, key)
 );
 COMMENT ON TABLE runtime.idempotency_keys IS
-    'The answer of each effect that carried an Idempotency-Key, stored in the effect''s own transaction. Kept 30 days.';
+    'The answer of each effect that carried an Idempotency-Key, stored in the effect''s own transaction. Good for 30 days.';
 CREATE INDEX idempotency_keys_by_time ON runtime.idempotency_keys (created_at);
 
 ALTER TABLE runtime.idempotency_keys ENABLE ROW LEVEL SECURITY;

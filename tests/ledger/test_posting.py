@@ -255,11 +255,18 @@ async def test_a_savers_request_cannot_touch_another_savers_account(hand: Hand, 
         move(10, source=mine.wallet, target=theirs.goal),
         move(10, source=mine.wallet, target=mine.goal),
         move(10, source=mine.goal, target=accounts.IN_FLIGHT),
+        move(10, source=accounts.FUNDING, target=mine.wallet),
         role=Role.API,
         saver_id=mine.id,
     )
 
-    assert [p.outcome for p in posted] == ["unknown_account", "unknown_account", "posted", "posted"]
+    assert [p.outcome for p in posted] == [
+        "unknown_account",
+        "unknown_account",
+        "posted",
+        "posted",
+        "unknown_account",
+    ]
     assert await books.balance(theirs.wallet) == 100
 
 

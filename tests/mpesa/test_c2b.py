@@ -345,3 +345,18 @@ async def test_no_table_holds_the_payers_name_or_number_in_clear(api: Api, saver
             name = f"{schema}.{table['tablename']}"
             found = await api.rows(f"SELECT 1 FROM {name} AS t WHERE t::text ~* 'zawadi|799887766'")
             assert found == [], name
+
+
+async def test_a_confirmation_that_was_quarantined_is_booked_when_its_shortcode_has_become_ours(
+    api: Api, serve: Serve
+) -> None:
+    payment = {"TransID": new_receipt(), "TransAmount": "50.00", "BusinessShortCode": "600777"}
+    saver = await api.new_saver()
+    body = json.dumps(payment | {"BillRefNumber": saver.member_code}).encode()
+    for _ in range(2):
+        assert (await api.call_back("/c2b/confirmation", body)).status_code == 200
+    assert await saver.holds() == (0, 0, 0)
+    async with serve(mpesa_shortcode="600000,600777") as other:
+        for _ in range(2):
+            assert (await other.call_back("/c2b/confirmation", body)).status_code == 200
+    assert await saver.holds() == (5_000, 0, 0)

@@ -304,7 +304,7 @@ def test_kinds_are_read_from_the_words_of_the_wire(wire: str, kind: SpendKind) -
     [
         ("till", False),
         ("paybill", False),
-        ("airtime", False),
+        ("airtime", True),
         ("send_money", True),
         ("pochi", True),
         ("receive", True),

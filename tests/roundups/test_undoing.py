@@ -70,6 +70,7 @@ async def test_of_what_was_withdrawn_meanwhile_nothing_is_owed(record: Recorder,
     assert (
         row["round_up"].items()
         >= {
+            "allocations": [{"goal_id": goal["id"], "amount_cents": 200}],
             "amount_cents": 200,
             "outcome": "saved",
             "reason": "already_withdrawn",
@@ -79,7 +80,7 @@ async def test_of_what_was_withdrawn_meanwhile_nothing_is_owed(record: Recorder,
         row["explanation"].items()
         >= {
             "text": "M-PESA reversed this payment. Of its round-up, KES 1 went back to your wallet;"
-            " KES 2 had already been withdrawn, and you owe nothing.",
+            " KES 2 had already left the goal, and you owe nothing.",
             "undone_cents": 100,
             "round_up_cents": 200,
         }.items()

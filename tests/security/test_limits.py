@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from tests.security.routes import savers_routes
 from tests.support.app import Api, Serve
 from tests.support.observed import logging_as_the_service_does
+from tests.support.postgres import Database
 from tests.support.savers import Saver, code_of
 from zanari_api.runtime.middleware import BODY_MAX_BYTES
 
@@ -262,3 +263,14 @@ async def test_metrics_ask_for_the_token_where_one_is_set(api: Api, serve: Serve
         allowed = await guarded.client.get("/metrics", headers={"Authorization": "Bearer a scraper's token"})
         assert allowed.status_code == 200
         assert "http_requests_total" in allowed.text
+
+
+@pytest.mark.parametrize("login", ["postgres", "supabase_admin"])
+async def test_a_login_that_row_security_does_not_hold_is_not_ready(
+    serve: Serve, database: Database, login: str
+) -> None:
+    dsn = database.migrator_dsn if login == "postgres" else database.superuser_dsn
+    async with serve(database_url=SecretStr(dsn)) as other:
+        response = await other.client.get("/health/ready")
+        assert code_of(response) == (503, "not_ready")
+        assert "zanari_service" in response.json()["detail"]

@@ -1,5 +1,8 @@
 """One row for each thing that happens: spends, deposits, allocations, withdrawals. Never one too many."""
 
+import asyncio
+
+from tests.support.app import Api
 from tests.support.savers import Saver, answered, now
 
 
@@ -102,3 +105,13 @@ async def test_what_was_refused_leaves_no_row(saver: Saver) -> None:
     await saver.post(f"/goals/{goal['id']}/deposits", {"amount_cents": 1})
     await saver.post(f"/goals/{goal['id']}/withdrawals", {"amount_cents": 1})
     assert await saver.feed() == []
+
+
+async def test_a_row_that_waited_for_its_saver_is_dated_when_it_was_written(api: Api, saver: Saver) -> None:
+    async with api.database.connected("supabase_admin") as holder, holder.transaction():
+        await holder.execute("SELECT FROM savings.savers WHERE saver_id = $1 FOR NO KEY UPDATE", saver.id)
+        told = asyncio.create_task(saver.spend(14_700))
+        await asyncio.sleep(0.5)
+        released_at = await holder.fetchval("SELECT clock_timestamp()")
+    await told
+    assert len(await saver.feed(updated_since=released_at.isoformat())) == 1

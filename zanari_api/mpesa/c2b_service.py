@@ -18,6 +18,7 @@ from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import queries
+from zanari_api.mpesa.queries import StoredCallback
 from zanari_api.roundups import service as roundups
 from zanari_api.roundups.spends import Discrepancy, Policy
 from zanari_api.runtime.crypto import Place, ServiceKeys
@@ -68,11 +69,16 @@ class Intake:
 async def confirm(tx: Tx, body: bytes, *, intake: Intake) -> Outcome:
     """Store a confirmation and book its payment, once, whatever is delivered how often. Runs as Role.SYSTEM.
 
-    Locks the savers involved by id, then the receipt. Raises Rerun when a saver came into it too late.
+    One that was quarantined is looked at again when it comes again: a shortcode may have become ours since, or
+    its shape readable. Locks the savers involved by id, then the receipt. Raises Rerun when a saver came into it
+    too late.
     """
     callback_id = new_id()
-    if not await _store(tx, body, kind="c2b_confirmation", callback_id=callback_id, keys=intake.keys):
-        return Outcome.DUPLICATE
+    before = await _store(tx, body, kind="c2b_confirmation", callback_id=callback_id, keys=intake.keys)
+    if before is not None:
+        if before.outcome != Outcome.QUARANTINED:
+            return Outcome.DUPLICATE
+        callback_id = before.id
     payment = _read(body, shortcodes=intake.shortcodes)
     if payment is None:
         outcome, saver_id = Outcome.QUARANTINED, None
@@ -85,9 +91,9 @@ async def confirm(tx: Tx, body: bytes, *, intake: Intake) -> Outcome:
 async def validate(tx: Tx, body: bytes, *, intake: Intake) -> tuple[Outcome, Verdict]:
     """Store a validation and answer it: yes to a member's code, no to anything we could not credit."""
     callback_id = new_id()
-    stored = await _store(tx, body, kind="c2b_validation", callback_id=callback_id, keys=intake.keys)
+    before = await _store(tx, body, kind="c2b_validation", callback_id=callback_id, keys=intake.keys)
     outcome, verdict = await _judge(tx, body, shortcodes=intake.shortcodes)
-    if stored:
+    if before is None:
         await queries.note_outcome(tx, callback_id=callback_id, outcome=outcome)
     return outcome, verdict
 
@@ -106,7 +112,9 @@ async def _judge(tx: Tx, body: bytes, *, shortcodes: frozenset[str]) -> tuple[Ou
     return Outcome.ACCEPTED, Verdict.ACCEPTED
 
 
-async def _store(tx: Tx, body: bytes, *, kind: str, callback_id: UUID, keys: ServiceKeys) -> bool:
+async def _store(
+    tx: Tx, body: bytes, *, kind: str, callback_id: UUID, keys: ServiceKeys
+) -> StoredCallback | None:
     return await queries.store_callback(
         tx,
         callback_id=callback_id,

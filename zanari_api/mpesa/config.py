@@ -42,6 +42,11 @@ class CallbackTokens:
             flow, _, token = entry.rpartition(":")
             if len(token) < 32 or not set(token) <= set("0123456789abcdef"):  # noqa: PLR2004 (128 bits)
                 raise ValueError("a callback token is 32 or more lower-case hex digits")
+            # Not Flow(flow): its error would quote what may be a token with a slip in it.
+            if flow and flow not in set(Flow):
+                raise ValueError(
+                    "a callback token may be bound to stk, c2b, b2c, status, balance, reversal or pull"
+                )
             tokens.append((Flow(flow) if flow else None, token))
         return cls(tokens)
 

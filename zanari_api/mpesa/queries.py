@@ -1,6 +1,7 @@
 """Every statement on the inbox, discrepancies and unmatched spends; no decisions, no commits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -17,7 +18,9 @@ STORE_CALLBACK: Final[LiteralString] = """
 """
 
 COUNT_DELIVERY: Final[LiteralString] = """
-    UPDATE mpesa.callbacks SET deliveries = deliveries + 1, last_received_at = now() WHERE dedupe_hash = $1
+    UPDATE mpesa.callbacks SET deliveries = deliveries + 1, last_received_at = now()
+     WHERE dedupe_hash = $1
+    RETURNING id, outcome
 """
 
 NOTE_OUTCOME: Final[LiteralString] = "UPDATE mpesa.callbacks SET outcome = $2, saver_id = $3 WHERE id = $1"
@@ -38,14 +41,20 @@ NOTE_UNMATCHED: Final[LiteralString] = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCallback:
+    """A callback that was stored before, and what became of it."""
+
+    id: UUID
+    outcome: str
+
+
 async def store_callback(
     tx: Tx, *, callback_id: UUID, kind: str, dedupe_hash: bytes, body: bytes, outcome: str
-) -> bool:
-    """Store a callback; False when the same one is stored already, which is then counted."""
+) -> StoredCallback | None:
+    """Store a callback. Where the same one is stored already, count the delivery, lock it and return it."""
     stored = await tx.fetch_value(UUID, STORE_CALLBACK, callback_id, kind, dedupe_hash, body, outcome)
-    if stored is None:
-        await tx.execute(COUNT_DELIVERY, dedupe_hash)
-    return stored is not None
+    return None if stored is not None else await tx.fetch_one(StoredCallback, COUNT_DELIVERY, dedupe_hash)
 
 
 async def note_outcome(tx: Tx, *, callback_id: UUID, outcome: str, saver_id: UUID | None = None) -> None:

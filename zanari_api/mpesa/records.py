@@ -22,7 +22,8 @@ from zanari_api.kit.wire_json import JsonValue, UnreadableJson, read_object
 from zanari_api.mpesa.errors import MalformedRecord
 from zanari_api.roundups.rules import FURTHEST_FUTURE
 
-BUSINESS_KINDS: Final = frozenset({SpendKind.TILL, SpendKind.PAYBILL, SpendKind.AIRTIME})
+BUSINESS_KINDS: Final = frozenset({SpendKind.TILL, SpendKind.PAYBILL})
+"""Airtime is not among them: what it is bought for may be another person's number."""
 
 _RFC3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"

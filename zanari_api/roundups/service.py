@@ -79,7 +79,7 @@ async def _claim(tx: Tx, spends: Sequence[Spend]) -> Registers:
     await receipts.lock(tx, wanted)
     counted = [
         Claim(spend.receipt, spend.saver_id)
-        for spend in spends
+        for spend in sorted(spends, key=lambda spend: (spend.event_at, spend.receipt))
         if spend.source is Source.WEBHOOK and spend.saver_id is not None and spend.reverses is None
     ]
     await receipts.claim(tx, ReceiptRole.SIGNED_SPEND, counted)

@@ -1,6 +1,6 @@
 """Undoes the round-up of a spend: what waits is cancelled, what was saved goes back to the wallet. Never a delete."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -45,33 +45,28 @@ async def undo(tx: Tx, spend: SpendRow, *, cause: Cause, policy: Policy) -> int:
     """
     if spend.undone_at is not None:
         return 0
+    taken: Mapping[UUID, int] = {}
     match spend.outcome:
         case "saved":
-            undone = await _return_to_wallet(tx, spend, policy=policy)
+            taken = await _return_to_wallet(tx, spend, policy=policy)
+            undone = sum(taken.values())
         case "waiting":
             undone = await queries.cancel_accrual(tx, saver_id=spend.saver_id, spend_id=spend.id) or 0
         case _:
             undone = 0
     await queries.mark_undone(tx, saver_id=spend.saver_id, spend_id=spend.id, cents=undone)
-    await _tell(tx, spend, undone=undone, cause=cause)
+    await _tell(tx, spend, undone=undone, taken=taken, cause=cause)
     return undone
 
 
-async def _return_to_wallet(tx: Tx, spend: SpendRow, *, policy: Policy) -> int:
+async def _return_to_wallet(tx: Tx, spend: SpendRow, *, policy: Policy) -> Mapping[UUID, int]:
+    """Move back what the goals still hold of the round-up; return the cents taken from each goal."""
     allocations = await queries.list_allocations(tx, saver_id=spend.saver_id, spend_id=spend.id)
-    wanted = [(spend.saver_id, allocation.goal_id) for allocation in allocations]
-    held = await goals.find_many(tx, wanted=wanted)
-    takes: Sequence[tuple[UUID, int]] = [
-        (
-            held[allocation.goal_id].account_id,
-            min(allocation.amount_cents, held[allocation.goal_id].saved_cents),
-        )
-        for allocation in allocations
-    ]
-    entries = [(account_id, -cents) for account_id, cents in takes if cents]
-    returned = -sum(cents for _, cents in entries)
+    held = await goals.find_many(tx, wanted=[(spend.saver_id, each.goal_id) for each in allocations])
+    taken = {each.goal_id: min(each.amount_cents, held[each.goal_id].saved_cents) for each in allocations}
+    entries = [(held[goal_id].account_id, -cents) for goal_id, cents in taken.items() if cents]
     if not entries:
-        return 0
+        return taken
     saver = await users.find_saver(tx, saver_id=spend.saver_id)
     await posting.post_one(
         tx,
@@ -79,13 +74,13 @@ async def _return_to_wallet(tx: Tx, spend: SpendRow, *, policy: Policy) -> int:
             key=f"round_up_undo:{spend.id}",
             kind="round_up_undo",
             event_at=policy.now,
-            entries=((saver.wallet_account_id, returned), *entries),
+            entries=((saver.wallet_account_id, sum(taken.values())), *entries),
         ),
     )
-    return returned
+    return taken
 
 
-async def _tell(tx: Tx, spend: SpendRow, *, undone: int, cause: Cause) -> None:
+async def _tell(tx: Tx, spend: SpendRow, *, undone: int, taken: Mapping[UUID, int], cause: Cause) -> None:
     """Show in the feed what is left of the round-up and why."""
     first = RoundUp.model_validate_json(spend.answer)
     left = spend.round_up_cents - undone
@@ -97,7 +92,7 @@ async def _tell(tx: Tx, spend: SpendRow, *, undone: int, cause: Cause) -> None:
     else:
         text = (
             f"{told}. Of its round-up, {format_kes(undone)} went back to your wallet;"
-            f" {format_kes(left)} had already been withdrawn, and you owe nothing."
+            f" {format_kes(left)} had already left the goal, and you owe nothing."
         )
     reason = ALREADY_WITHDRAWN if left else cause.value
     await feed.update_spend(
@@ -109,7 +104,14 @@ async def _tell(tx: Tx, spend: SpendRow, *, undone: int, cause: Cause) -> None:
             "amount_cents": left,
             "outcome": first.outcome if left else "skipped",
             "reason": reason,
-            "allocations": [share.model_dump(mode="json") for share in first.allocations] if left else [],
+            "allocations": [
+                {
+                    "goal_id": str(share.goal_id),
+                    "amount_cents": share.amount_cents - taken.get(share.goal_id, 0),
+                }
+                for share in first.allocations
+                if left and share.amount_cents > taken.get(share.goal_id, 0)
+            ],
         },
         explanation={
             "text": text,

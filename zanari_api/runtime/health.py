@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal, LiteralString
 
+import asyncpg
 from fastapi import APIRouter, Header, Response
 from fastapi.responses import PlainTextResponse
 
@@ -20,6 +21,17 @@ router = APIRouter(tags=["system"])
 
 READ_DURABILITY: Final[LiteralString] = """
     SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit
+"""
+
+
+READ_LOGIN_TOO_STRONG: Final[LiteralString] = """
+    SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
+               SELECT FROM pg_namespace AS n
+                WHERE n.nspname IN ('ledger', 'savings', 'mpesa', 'runtime')
+                  AND pg_has_role(session_user, n.nspowner, 'MEMBER')
+           )
+      FROM pg_roles AS r
+     WHERE r.rolname = session_user
 """
 
 
@@ -67,9 +79,15 @@ async def read_health() -> Health:
 @router.get("/health/ready", responses=refuses(NotReady, DatabaseUnavailable))
 async def read_readiness(runtime: RuntimeOf) -> Readiness:
     """Tell whether this replica may be sent traffic: database there, migrated, and keeping what it commits."""
-    async with runtime.database.transaction(Role.SYSTEM) as tx:
-        durability = await tx.fetch_one(Durability, READ_DURABILITY)
-        lacking = await migrations.pending(tx)
+    try:
+        async with runtime.database.transaction(Role.SYSTEM) as tx:
+            durability = await tx.fetch_one(Durability, READ_DURABILITY)
+            too_strong = await tx.fetch_value(bool, READ_LOGIN_TOO_STRONG)
+            lacking = await migrations.pending(tx)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise NotReady("The database login may not take the service's roles; use zanari_service.") from error
+    if too_strong is not False:
+        raise NotReady("The database login may pass row security or owns the tables; use zanari_service.")
     if lacking:
         raise NotReady(f"The database lacks migrations that this version needs: {', '.join(lacking)}.")
     if durability != Durability("on", "on"):

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage, Storage
+from limits.errors import ConfigurationError
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -182,6 +183,13 @@ def _telling(scope: Scope, send: Send) -> Send:
 
 
 def _redis(url: str) -> RedisStorage:
-    return RedisStorage(
-        f"async+{url}", stream_timeout=STORE_TIMEOUT_S, connect_timeout=STORE_TIMEOUT_S, key_prefix="zanari"
-    )
+    """Raises ValueError, which never quotes the address: it may hold a password."""
+    try:
+        return RedisStorage(
+            f"async+{url}",
+            stream_timeout=STORE_TIMEOUT_S,
+            connect_timeout=STORE_TIMEOUT_S,
+            key_prefix="zanari",
+        )
+    except (ConfigurationError, ValueError):
+        raise ValueError("is not a Redis address") from None

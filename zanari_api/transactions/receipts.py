@@ -52,8 +52,8 @@ LOCK_RECEIPTS: Final[LiteralString] = """
 CLAIM_RECEIPTS: Final[LiteralString] = """
     INSERT INTO mpesa.receipts (role, receipt, saver_id)
     SELECT DISTINCT ON (claim.receipt) $1, claim.receipt, claim.saver_id
-      FROM unnest($2::text[], $3::uuid[]) AS claim (receipt, saver_id)
-     ORDER BY claim.receipt
+      FROM unnest($2::text[], $3::uuid[]) WITH ORDINALITY AS claim (receipt, saver_id, place)
+     ORDER BY claim.receipt, claim.place
     ON CONFLICT ON CONSTRAINT receipts_claimed_once DO NOTHING
     RETURNING role, receipt, saver_id
 """

@@ -44,16 +44,18 @@ LIST_LINKS: Final[LiteralString] = """
      WHERE blind_index = ANY ($1::bytea[])
 """
 
+# The clock after the wait for the savers' locks, not the transaction's start: what was recorded for the old holder
+# meanwhile stays on the old holder's side of the change.
 INSERT_LINK: Final[LiteralString] = """
-    INSERT INTO savings.mpesa_accounts (saver_id, id, msisdn, blind_index, proven_by)
-    VALUES ($1, $2, $3, $4, $5)
+    INSERT INTO savings.mpesa_accounts (saver_id, id, msisdn, blind_index, proven_by, linked_at)
+    VALUES ($1, $2, $3, $4, $5, clock_timestamp())
     ON CONFLICT (blind_index) WHERE unlinked_at IS NULL DO NOTHING
     RETURNING id
 """
 
 END_LINK: Final[LiteralString] = """
     UPDATE savings.mpesa_accounts
-       SET unlinked_at = now(), unlinked_because = $3
+       SET unlinked_at = clock_timestamp(), unlinked_because = $3
      WHERE saver_id = $1 AND id = $2 AND unlinked_at IS NULL
 """
 
