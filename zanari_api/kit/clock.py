@@ -1,5 +1,6 @@
 """Time as this domain needs it: UTC instants inside, East Africa Time for days and M-PESA's stamps."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta, timezone
 
 EAT = timezone(timedelta(hours=3), "EAT")
@@ -33,3 +34,29 @@ def parse_daraja_time(text: str) -> datetime:
     if len(text) != len("YYYYMMDDHHmmss") or not (text.isascii() and text.isdigit()):
         raise ValueError("not a YYYYMMDDHHmmss time")
     return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=EAT).astimezone(UTC)
+
+
+class Clock:
+    """The time that decisions are taken by, and waiting by it; a simulation hands in one that runs faster."""
+
+    def now(self) -> datetime:
+        """Return the present, in UTC."""
+        return utc_now()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait for that many seconds of this clock."""
+        await asyncio.sleep(seconds)
+
+
+class FastClock(Clock):
+    """A clock that started at `origin`, by real time, and runs `speed` times as fast since. Processes can share one."""
+
+    def __init__(self, *, origin: datetime, speed: int) -> None:
+        self._origin = origin
+        self._speed = speed
+
+    def now(self) -> datetime:
+        return self._origin + (utc_now() - self._origin) * self._speed
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self._speed)
