@@ -24,7 +24,8 @@ from tests.support.loopback import served
 from tests.support.postgres import Cluster
 from tests.support.processes import Place, new_place, refusal
 from tests.support.savers import Saver
-from zanari_api import cli, serving
+from zanari_api import serving
+from zanari_api.cli import app as cli
 from zanari_api.runtime.migrations import read_migrations, supabase_dir
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint

@@ -10,6 +10,7 @@ from textwrap import dedent
 import pytest
 from pydantic import SecretStr
 
+from tests.support.daraja import certificate_pem
 from zanari_api import settings as settings_module
 from zanari_api.main import create_app
 from zanari_api.settings import Environment, Settings, SettingsInvalid
@@ -27,6 +28,14 @@ COMPLETE = {
     "MPESA_SHORTCODE": "600000",
     "MPESA_WEBHOOK_SECRET": "one",
     "MPESA_CALLBACK_TOKENS": "0" * 32,
+    "MPESA_CALLBACK_BASE_URL": "https://callbacks.test",
+    "MPESA_CONSUMER_KEY": "a key",
+    "MPESA_CONSUMER_SECRET": "a secret",
+    "MPESA_PASSKEY": "a passkey",
+    "MPESA_B2C_SHORTCODE": "600001",
+    "MPESA_INITIATOR_NAME": "zanari",
+    "MPESA_INITIATOR_PASSWORD": "a password",
+    "MPESA_CERTIFICATE": certificate_pem(),
 }
 
 
@@ -130,6 +139,16 @@ def test_staging_starts_without_anything_that_could_sign_the_webhook(given: Give
         ("PII_KEYS", SHOWN),
         ("PII_KEYS", f"kid:{SHOWN}"),
         ("MPESA_SHORTCODE", SHOWN),
+        ("MPESA_ENVIRONMENT", SHOWN),
+        ("MPESA_BASE_URL", SHOWN),
+        ("MPESA_B2C_SHORTCODE", SHOWN),
+        ("MPESA_CERTIFICATE", SHOWN),
+        ("MPESA_CALLBACK_BASE_URL", SHOWN),
+        ("MPESA_CALLBACK_BASE_URL", f"https://{SHOWN}.test/mpesa"),
+        ("MPESA_IP_ALLOWLIST", SHOWN),
+        ("MPESA_IP_ALLOWLIST_ENFORCED", SHOWN),
+        ("MPESA_PULL_METHOD", SHOWN),
+        ("WORKER_PORT", SHOWN),
         ("MPESA_WEBHOOK_PUBLIC_KEY", SHOWN),
         ("MPESA_WEBHOOK_ALLOW_UNTIMED", SHOWN),
         ("MPESA_CALLBACK_TOKENS", SHOWN),
@@ -168,7 +187,7 @@ def test_nothing_is_read_when_a_module_is_imported() -> None:
 
 def test_what_is_secret_is_typed_so() -> None:
     secret = {"url", "key", "keys", "secret", "token", "tokens"}
-    plain = {"supabase_url", "mpesa_webhook_public_key"}
+    plain = {"supabase_url", "mpesa_webhook_public_key", "mpesa_base_url", "mpesa_callback_base_url"}
     for name, field in Settings.model_fields.items():
         if secret & set(name.split("_")) and name not in plain:
             assert SecretStr in getattr(field.annotation, "__args__", ()), name

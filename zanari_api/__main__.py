@@ -1,6 +1,6 @@
 """Lets `python -m zanari_api` stand for the `zanari` command."""
 
-from zanari_api.cli import main
+from zanari_api.cli.app import main
 
 if __name__ == "__main__":
     main()

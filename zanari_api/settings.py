@@ -92,6 +92,9 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     """The port to listen on; 0 for any free one."""
 
+    worker_port: Annotated[int, Field(ge=0, le=65_535)] = 8001
+    """The port on which the worker serves its metrics and health; 0 for any free one."""
+
     database_url: Annotated[OptionalSecret, _url("postgresql", "postgres")] = None
     """Postgres, as the login zanari_service. Unset in development: an embedded Postgres under .zanari/."""
 
@@ -109,6 +112,48 @@ class Settings(BaseSettings):
 
     mpesa_shortcode: Annotated[Optional, AfterValidator(_shortcodes)] = None
     """The paybill that savers pay into. Several may be given; payments to any other are not ours."""
+
+    mpesa_environment: Literal["sandbox", "production"] = "sandbox"
+    """Which of Safaricom's environments Daraja calls go to."""
+
+    mpesa_base_url: Annotated[Optional, _url("https", "http")] = None
+    """Another host for Daraja calls than the environment's own: a proxy, or an emulator."""
+
+    mpesa_consumer_key: OptionalSecret = None
+    """The Daraja app's consumer key."""
+
+    mpesa_consumer_secret: OptionalSecret = None
+    """The Daraja app's consumer secret."""
+
+    mpesa_passkey: OptionalSecret = None
+    """The passkey of the first MPESA_SHORTCODE, which signs STK prompts."""
+
+    mpesa_b2c_shortcode: Annotated[Optional, AfterValidator(_shortcodes)] = None
+    """The shortcode that payouts are sent from."""
+
+    mpesa_initiator_name: Optional = None
+    """The API operator that payouts, reversals and balance queries are made as."""
+
+    mpesa_initiator_password: OptionalSecret = None
+    """The API operator's password; M-PESA lets it expire after 90 days."""
+
+    mpesa_certificate: Optional = None
+    """Safaricom's X.509 certificate (PEM text) of MPESA_ENVIRONMENT: the password is encrypted for it."""
+
+    mpesa_callback_base_url: Annotated[Optional, _url("https", "http")] = None
+    """Where Safaricom reaches this service; https in production, and without the words that Daraja refuses."""
+
+    mpesa_ip_allowlist: List = ()
+    """Addresses or networks that callbacks may come from. Unset: those that Safaricom publishes."""
+
+    mpesa_ip_allowlist_enforced: Annotated[bool | None, BeforeValidator(_blank_is_unset)] = None
+    """Refuse callbacks from elsewhere with 403, or only report them. Unset: refuse where MPESA_ENVIRONMENT is production."""
+
+    mpesa_pull_method: Literal["GET", "POST"] = "GET"
+    """The HTTP method of Daraja's pull query, which its documents and its users describe differently."""
+
+    mpesa_pull_number: Optional = None
+    """The phone number that Daraja's pull registration asks for. Unset: lost confirmations are not pulled."""
 
     mpesa_webhook_secret: OptionalSecret = None
     """Secrets that sign the round-up webhook; several while one is being replaced."""
@@ -174,6 +219,14 @@ class Settings(BaseSettings):
             "PII_KEYS": self.pii_keys,
             "MPESA_SHORTCODE": self.mpesa_shortcode,
             "MPESA_CALLBACK_TOKENS": self.mpesa_callback_tokens,
+            "MPESA_CALLBACK_BASE_URL": self.mpesa_callback_base_url,
+            "MPESA_CONSUMER_KEY": self.mpesa_consumer_key,
+            "MPESA_CONSUMER_SECRET": self.mpesa_consumer_secret,
+            "MPESA_PASSKEY": self.mpesa_passkey,
+            "MPESA_B2C_SHORTCODE": self.mpesa_b2c_shortcode,
+            "MPESA_INITIATOR_NAME": self.mpesa_initiator_name,
+            "MPESA_INITIATOR_PASSWORD": self.mpesa_initiator_password,
+            "MPESA_CERTIFICATE": self.mpesa_certificate,
         }
         if self.environment is Environment.PRODUCTION:
             signing = self.mpesa_webhook_secret or self.mpesa_webhook_public_key

@@ -90,7 +90,8 @@ class RowJob(Generic[Row]):
     """One kind of work.
 
     `claim` leases due rows (FOR UPDATE SKIP LOCKED) and counts the attempt. `work` carries one out and sets what
-    is next; it checks the lease in each write. What it raises postpones the row. `count` is for the metrics.
+    is next; it checks the lease in each write. What it raises postpones the row; `expected` is what may be raised
+    while something is away, anything else is logged as a fault. `count` is for the metrics.
     """
 
     name: str
@@ -98,6 +99,7 @@ class RowJob(Generic[Row]):
     work: Callable[[Row], Awaitable[None]]
     postpone: Callable[[Tx, Row, Postponement], Awaitable[None]]
     count: Callable[[Tx, datetime], Awaitable[Backlog]]
+    expected: tuple[type[Exception], ...] = (Unavailable,)
     idle_s: int = 1
     lease_s: int = 60
     batch: int = 10
@@ -142,7 +144,7 @@ async def _try(job: RowJob[Row], row: Row, *, database: Database, clock: Clock) 
     except Exception as error:
         # Whatever it is, the row must be tried again, and the others go on.
         dead = row.attempts >= job.attempts_max
-        outcome = JobOutcome.POSTPONED if isinstance(error, Unavailable) else JobOutcome.FAILED
+        outcome = JobOutcome.POSTPONED if isinstance(error, job.expected) else JobOutcome.FAILED
         if outcome is JobOutcome.FAILED:
             log.exception("job_failed", job=job.name, attempts=row.attempts)
         postponement = Postponement(clock.now() + backoff(row.attempts), type(error).__name__, dead)

@@ -1,7 +1,8 @@
 """Every metric of the service, on a registry of its own. Never puts a saver's id or number in a label."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from itertools import product
 from typing import Final
 
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from zanari_api.kit.errors import Problem, Refusal, Unavailable
+from zanari_api.runtime.jobs import Backlog, JobOutcome
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
 OTHER_METHOD: Final = "other"
@@ -49,6 +51,7 @@ class Metrics:
         self._declare_product()
         self._declare_refusals()
         self._declare_resources()
+        self._declare_work()
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_http(self) -> None:
@@ -122,6 +125,35 @@ class Metrics:
             "When the facts that come from the database were last read from it.",
             registry=self.registry,
         )
+
+    def _declare_work(self) -> None:
+        self.job_runs = self._counter("zanari_job_runs_total", "Rows that a job worked on.", "job", "outcome")
+        self.schedule_runs = self._counter(
+            "zanari_schedule_runs_total", "Runs of a schedule.", "schedule", "outcome"
+        )
+        self._jobs_due = self._gauge("zanari_jobs_due", "Rows that a job has to work on now.", "job")
+        self._jobs_dead = self._gauge("zanari_jobs_dead", "Rows that a job has given up.", "job")
+        self._job_lag = self._gauge(
+            "zanari_job_lag_seconds", "How long the row that was due first has waited.", "job"
+        )
+        self.late_schedules = self._gauge(
+            "zanari_schedules_late", "Schedules whose time has come and that have not begun."
+        )
+
+    def start_jobs_at_zero(self, jobs: Sequence[str], schedules: Sequence[str]) -> None:
+        """Expose the counters of these jobs and schedules at 0, so that the first event is seen."""
+        self.start_at_zero(self.job_runs, jobs, JobOutcome)
+        self.start_at_zero(self.schedule_runs, schedules, (JobOutcome.DONE, JobOutcome.FAILED))
+
+    def set_backlog(self, job: str, backlog: Backlog, now: datetime) -> None:
+        """Show what a job has to do, as it was at `now`."""
+        oldest = backlog.oldest_due_at or now
+        self._jobs_due.labels(job).set(backlog.due)
+        self._jobs_dead.labels(job).set(backlog.dead)
+        self._job_lag.labels(job).set(max(0, (now - oldest).total_seconds()))
+
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        return Gauge(name, documentation, labels, registry=self.registry)
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)

@@ -1,22 +1,21 @@
-"""The `zanari` command: verbs for developers and operators. Each says what it did, or what to do about it."""
+"""The verbs that run the service or try it out, and the command that all verbs hang from."""
 
 import json
 import secrets
 import string
-from collections.abc import Coroutine
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
 import httpx
 import typer
-import uvloop
 from pydantic import SecretStr
 
 from zanari_api import serving
+from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
@@ -37,7 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FAILED: Final = 1
 EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError)
 
 
@@ -46,15 +44,15 @@ def main() -> None:
     try:
         app(prog_name="zanari")
     except EXPECTED as error:
-        _fail(str(error))
+        fail(str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        _fail(f"{type(error).__name__}: {error}")
+        fail(f"{type(error).__name__}: {error}")
 
 
 @app.command()
 def serve() -> None:
     """Serve the API. In development, missing parts (Postgres, Auth, secrets) are made under ./.zanari/."""
-    _run(_serve(Settings.load()))
+    run(_serve(Settings.load()))
 
 
 @app.command()
@@ -62,8 +60,8 @@ def dev() -> None:
     """Serve with a demo saver, and print a token and a signed request to paste."""
     settings = Settings.load()
     if not settings.in_development:
-        _fail("dev is for ENVIRONMENT=development; use serve")
-    _run(_dev(settings))
+        fail("dev is for ENVIRONMENT=development; use serve")
+    run(_dev(settings))
 
 
 @app.command()
@@ -77,7 +75,7 @@ def migrate(
 
     Refuses a changed, missing or out-of-order migration. Interchangeable with `supabase db push`.
     """
-    _run(_migrate(dry_run=dry_run))
+    run(_migrate(dry_run=dry_run))
 
 
 @app.command()
@@ -88,11 +86,11 @@ def token(
 ) -> None:
     """Print an access token of the Auth emulator in ./.zanari/, for development."""
     if not Settings.load().in_development:
-        _fail("tokens of the emulator are for ENVIRONMENT=development; real ones come from Supabase Auth")
+        fail("tokens of the emulator are for ENVIRONMENT=development; real ones come from Supabase Auth")
     home = _home()
     home.mkdir(exist_ok=True)
     mint = TokenMint(home, issuer=serving.EMULATED_ISSUER)
-    _say(mint.mint(saver, _msisdn(phone) if phone else None, expires_in=expires_in))
+    say(mint.mint(saver, _msisdn(phone) if phone else None, expires_in=expires_in))
 
 
 @app.command()
@@ -109,11 +107,11 @@ def spend(
         settings = serving.with_development_secrets(settings, _home())
     secret = settings.mpesa_webhook_secret
     if secret is None:
-        _fail("MPESA_WEBHOOK_SECRET is not set, so nothing can be signed")
+        fail("MPESA_WEBHOOK_SECRET is not set, so nothing can be signed")
     try:
         Decimal(amount)
     except InvalidOperation:
-        _fail(f"{amount} is not an amount")
+        fail(f"{amount} is not an amount")
     body = demo.spend_body(
         receipt=receipt or new_receipt(), amount=amount, phone=_msisdn(phone), merchant=merchant
     )
@@ -127,11 +125,11 @@ def spend(
             timeout=30,
         )
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        _fail(f"no answer from {base_url}: {error}. Is the API running (zanari dev)?")
+        fail(f"no answer from {base_url}: {error}. Is the API running (zanari dev)?")
     try:
-        _say(json.dumps(response.json(), indent=2))
+        say(json.dumps(response.json(), indent=2))
     except ValueError:
-        _fail(f"{base_url} answered {response.status_code} and no JSON: it is not the API")
+        fail(f"{base_url} answered {response.status_code} and no JSON: it is not the API")
     if not response.is_success:
         raise typer.Exit(FAILED)
 
@@ -154,29 +152,29 @@ def openapi(
     )
     text = json.dumps(create_app(throwaway).openapi(), indent=2)
     if output is None:
-        _say(text)
+        say(text)
     else:
         output.write_text(text + "\n")
-        _say(f"Wrote {output}")
+        say(f"Wrote {output}")
 
 
 async def _serve(settings: Settings) -> None:
     with serving.bind(settings.host, settings.port) as listener:
-        async with serving.environment(settings, on_progress=_progress) as env:
+        async with serving.environment(settings, on_progress=progress) as env:
 
             async def ready(base_url: str) -> None:
-                _progress(f"Serving {base_url}")
+                progress(f"Serving {base_url}")
 
             await serving.serve(env, listener, on_ready=ready)
 
 
 async def _dev(settings: Settings) -> None:
     with serving.bind(settings.host, settings.port) as listener:
-        async with serving.environment(settings, on_progress=_progress) as env:
+        async with serving.environment(settings, on_progress=progress) as env:
 
             async def ready(base_url: str) -> None:
                 if env.mint is None:
-                    _say(f"Serving {base_url}; SUPABASE_URL is set, so there is no demo saver.")
+                    say(f"Serving {base_url}; SUPABASE_URL is set, so there is no demo saver.")
                     return
                 made = Demo(
                     base_url=base_url,
@@ -188,9 +186,9 @@ async def _dev(settings: Settings) -> None:
                 try:
                     await demo.seed(made)
                 except NotSeeded as reason:
-                    _progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
+                    progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
                     return
-                _say(demo.instructions(made, receipt=new_receipt()))
+                say(demo.instructions(made, receipt=new_receipt()))
 
             await serving.serve(env, listener, on_ready=ready, console=True)
 
@@ -199,13 +197,13 @@ async def _migrate(*, dry_run: bool) -> None:
     settings = Settings.load()
     url = settings.database_migration_url or settings.database_url
     if url is None and not settings.in_development:
-        _fail("DATABASE_MIGRATION_URL or DATABASE_URL is not set")
+        fail("DATABASE_MIGRATION_URL or DATABASE_URL is not set")
     if url is None and dry_run:
-        _fail("--dry-run needs a database to look at; the embedded one is migrated whenever it is started")
+        fail("--dry-run needs a database to look at; the embedded one is migrated whenever it is started")
     if url is None:
         # The embedded database is migrated by starting it.
-        async with serving.environment(settings, on_progress=_progress):
-            _say("The embedded database is up to date.")
+        async with serving.environment(settings, on_progress=progress):
+            say("The embedded database is up to date.")
         return
     connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url.get_secret_value(), timeout=10)
     try:
@@ -213,14 +211,14 @@ async def _migrate(*, dry_run: bool) -> None:
             plan = await migrations.plan(connection)
         else:
             plan = await migrations.apply(
-                connection, lambda migration: _progress(f"Applying {migration.label}")
+                connection, lambda migration: progress(f"Applying {migration.label}")
             )
     finally:
         await connection.close()
     done = "would be applied" if dry_run else "applied"
-    _say(f"{len(plan.pending)} {done}." if plan.pending else "Nothing to do: the database is up to date.")
+    say(f"{len(plan.pending)} {done}." if plan.pending else "Nothing to do: the database is up to date.")
     if plan.ahead:
-        _say(f"The database is ahead of this build by {', '.join(plan.ahead)}; it can be served from.")
+        say(f"The database is ahead of this build by {', '.join(plan.ahead)}; it can be served from.")
 
 
 def new_receipt() -> str:
@@ -241,25 +239,4 @@ def _msisdn(phone: str) -> str:
     try:
         return parse_msisdn(phone)
     except ValueError as error:
-        _fail(f"--phone: {error}")
-
-
-def _run(work: Coroutine[None, None, None]) -> None:
-    try:
-        uvloop.run(work)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _say(text: str) -> None:
-    typer.echo(text)
-
-
-def _progress(text: str) -> None:
-    """Tell a person what takes a while; standard output is left to logs and answers."""
-    typer.echo(text, err=True)
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"zanari: {reason}", err=True)
-    raise SystemExit(FAILED)
+        fail(f"--phone: {error}")

@@ -1,0 +1,171 @@
+"""The work that runs by itself: row jobs, schedules and the facts that belong to the database. Serves no saver.
+
+Several workers may run; rows are leased to one of them and schedules are guarded by rows, so that none of them
+has to know of the others.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from zanari_api.kit.clock import Clock
+from zanari_api.kit.errors import Unavailable
+from zanari_api.runtime import schedules
+from zanari_api.runtime.db import Database, Role, Tx
+from zanari_api.runtime.jobs import JobOutcome, RowJob, run_round
+from zanari_api.runtime.metrics import Metrics
+from zanari_api.runtime.schedules import Schedule
+
+SCHEDULES_EVERY_S: Final = 5
+FACTS_EVERY_S: Final = 15
+AWAY_S: Final = 5
+"""How long a job waits that could not reach the database."""
+
+STOP_TIMEOUT_S: Final = 20
+"""What is being worked on when the worker is told to stop may take this long to come to its end."""
+
+PASSES_MAX: Final = 200
+
+log = structlog.get_logger(__name__)
+
+FactsReader = Callable[[Tx, datetime], Awaitable[None]]
+"""Reads facts of the whole database and sets their gauges."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Everything that runs by itself."""
+
+    jobs: Sequence[RowJob[Any]]
+    schedules: Sequence[Schedule]
+    facts: Sequence[FactsReader]
+
+
+class Worker:
+    """Runs work until it is told to stop."""
+
+    def __init__(self, work: Work, *, database: Database, clock: Clock, metrics: Metrics) -> None:
+        self._work = work
+        self._database = database
+        self._clock = clock
+        self._metrics = metrics
+        self._stopping = asyncio.Event()
+        metrics.start_jobs_at_zero([job.name for job in work.jobs], [each.name for each in work.schedules])
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None, None]:
+        """Work while the block runs; at its end finish what was begun, and no more."""
+        self._stopping.clear()
+        loops = [asyncio.create_task(self._run_job(job), name=job.name) for job in self._work.jobs]
+        loops += [
+            asyncio.create_task(self._run_schedules(), name="schedules"),
+            asyncio.create_task(self._read_facts_for_ever(), name="facts"),
+        ]
+        log.info("worker_started", jobs=len(self._work.jobs), schedules=len(self._work.schedules))
+        try:
+            yield
+        finally:
+            self._stopping.set()
+            _, late = await asyncio.wait(loops, timeout=STOP_TIMEOUT_S)
+            for loop in late:
+                # What it holds is leased: when the lease runs out, somebody else goes on.
+                log.warning("worker_cut_short", loop=loop.get_name())
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            log.info("worker_stopped", cut_short=len(late))
+
+    async def drain(self) -> int:
+        """Work until nothing is due; return how many rows were worked on. Raises RuntimeError if that never ends."""
+        await schedules.register(self._database, self._work.schedules, now=self._clock.now())
+        worked = 0
+        for _ in range(PASSES_MAX):
+            rows = sum([await self._round(job) for job in self._work.jobs])
+            for schedule in self._work.schedules:
+                rows += await self._run_schedule(schedule)
+            if rows == 0:
+                return worked
+            worked += rows
+        raise RuntimeError(f"work was still due after {PASSES_MAX} passes")
+
+    async def read_facts(self) -> None:
+        """Set the gauges of what the whole database holds. Raises Unavailable."""
+        now = self._clock.now()
+        async with self._database.transaction(Role.SYSTEM) as tx:
+            for job in self._work.jobs:
+                self._metrics.set_backlog(job.name, await job.count(tx, now), now)
+            for read in self._work.facts:
+                await read(tx, now)
+            self._metrics.late_schedules.set(len(await schedules.list_late(tx, since=now)))
+        self._metrics.facts_collected.set_to_current_time()
+
+    async def _run_job(self, job: RowJob[Any]) -> None:
+        while not self._stopping.is_set():
+            try:
+                worked = await self._round(job)
+            except Unavailable as error:
+                log.warning("job_waits_for_the_database", job=job.name, error=type(error).__name__)
+                await self._pause(AWAY_S)
+            except Exception:
+                log.exception("job_round_failed", job=job.name)
+                await self._pause(AWAY_S)
+            else:
+                await self._pause(0 if worked else job.idle_s)
+
+    async def _run_schedules(self) -> None:
+        registered = False
+        while not self._stopping.is_set():
+            try:
+                if not registered:
+                    await schedules.register(self._database, self._work.schedules, now=self._clock.now())
+                    registered = True
+                for schedule in self._work.schedules:
+                    await self._run_schedule(schedule)
+            except Unavailable as error:
+                log.warning("schedules_wait_for_the_database", error=type(error).__name__)
+            await self._pause(SCHEDULES_EVERY_S)
+
+    async def _read_facts_for_ever(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                await self.read_facts()
+            except Unavailable as error:
+                log.warning("facts_not_collected", error=type(error).__name__)
+            except Exception:
+                log.exception("facts_not_collected")
+            await self._pause(FACTS_EVERY_S)
+
+    async def _round(self, job: RowJob[Any]) -> int:
+        return await run_round(
+            job,
+            database=self._database,
+            clock=self._clock,
+            on_outcome=self._count_row,
+            stopping=self._stopping.is_set,
+        )
+
+    async def _run_schedule(self, schedule: Schedule) -> int:
+        if self._stopping.is_set():
+            return 0
+        went_well = await schedules.run_if_due(schedule, database=self._database, clock=self._clock)
+        if went_well is None:
+            return 0
+        outcome = JobOutcome.DONE if went_well else JobOutcome.FAILED
+        self._metrics.schedule_runs.labels(schedule.name, outcome).inc()
+        return 1
+
+    def _count_row(self, job: str, outcome: JobOutcome) -> None:
+        self._metrics.job_runs.labels(job, outcome).inc()
+
+    async def _pause(self, seconds: int) -> None:
+        """Wait by the service's clock, but not longer than it takes to be told to stop."""
+        waiting = asyncio.ensure_future(self._clock.sleep(seconds))
+        told = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({waiting, told}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (waiting, told):
+            task.cancel()
+        await asyncio.gather(waiting, told, return_exceptions=True)
