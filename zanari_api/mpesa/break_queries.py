@@ -1,0 +1,124 @@
+"""Every statement on mpesa.breaks; no decisions, no commits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from zanari_api.runtime.db import Tx
+
+# One open break per kind and subject: seen again, it keeps its age and takes the newest words.
+NOTE_BREAK: Final[LiteralString] = """
+    INSERT INTO mpesa.breaks AS b (
+        id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+    ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO UPDATE
+       SET amount_cents = excluded.amount_cents, suspected_cause = excluded.suspected_cause,
+           command = excluded.command, shortcode = excluded.shortcode, account = excluded.account,
+           last_seen_at = greatest(b.last_seen_at, excluded.last_seen_at)
+    RETURNING b.id
+"""
+
+CLOSE_BREAK: Final[LiteralString] = """
+    UPDATE mpesa.breaks
+       SET closed_at = greatest(opened_at, $3), closed_because = $4
+     WHERE kind = $1 AND subject = $2 AND closed_at IS NULL
+    RETURNING id
+"""
+
+LOCK_BREAK: Final[LiteralString] = """
+    SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
+           closed_at, closed_because
+      FROM mpesa.breaks
+     WHERE id = $1
+       FOR UPDATE
+"""
+
+LIST_OPEN: Final[LiteralString] = """
+    SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
+           closed_at, closed_because
+      FROM mpesa.breaks
+     WHERE closed_at IS NULL
+     ORDER BY opened_at, id
+     LIMIT $1
+"""
+
+LIST_CLOSED_SINCE: Final[LiteralString] = """
+    SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
+           closed_at, closed_because
+      FROM mpesa.breaks
+     WHERE closed_at >= $1
+     ORDER BY closed_at, id
+     LIMIT $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakRow:
+    """A break as stored; `closed_at` None while it is open."""
+
+    id: UUID
+    kind: str
+    subject: str
+    shortcode: str | None
+    account: str | None
+    amount_cents: int
+    suspected_cause: str
+    command: str
+    opened_at: datetime
+    last_seen_at: datetime
+    closed_at: datetime | None
+    closed_because: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBreak:
+    """A break to note."""
+
+    id: UUID
+    kind: str
+    subject: str
+    shortcode: str | None
+    account: str | None
+    amount_cents: int
+    suspected_cause: str
+    command: str
+    now: datetime
+
+
+async def note_break(tx: Tx, new: NewBreak) -> UUID:
+    """Insert a break, or refresh the open one; return its id."""
+    noted = await tx.fetch_value(
+        UUID,
+        NOTE_BREAK,
+        new.id,
+        new.kind,
+        new.subject,
+        new.shortcode,
+        new.account,
+        new.amount_cents,
+        new.suspected_cause,
+        new.command,
+        new.now,
+    )
+    assert noted is not None  # noqa: S101 (inserted or updated, the row is returned)
+    return noted
+
+
+async def close_break(tx: Tx, *, kind: str, subject: str, because: str, now: datetime) -> UUID | None:
+    """Close the open break of this kind and subject; return its id, None when there was none."""
+    return await tx.fetch_value(UUID, CLOSE_BREAK, kind, subject, now, because)
+
+
+async def lock_break(tx: Tx, *, break_id: UUID) -> BreakRow | None:
+    return await tx.fetch_one(BreakRow, LOCK_BREAK, break_id)
+
+
+async def list_open(tx: Tx, *, limit: int) -> list[BreakRow]:
+    """Return open breaks, the oldest first."""
+    return await tx.fetch_all(BreakRow, LIST_OPEN, limit)
+
+
+async def list_closed_since(tx: Tx, *, since: datetime, limit: int) -> list[BreakRow]:
+    return await tx.fetch_all(BreakRow, LIST_CLOSED_SINCE, since, limit)

@@ -1,0 +1,130 @@
+"""Differences between our books and M-PESA's, by name, from when they are seen until they are gone. Moves no money.
+
+Whoever finds a difference notes it here, in the transaction that found it, and closes it when it is gone.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from zanari_api.kit.ids import new_id
+from zanari_api.mpesa import break_queries
+from zanari_api.mpesa.break_queries import BreakRow, NewBreak
+from zanari_api.runtime.db import Tx
+
+LISTED_MAX: Final = 1000
+
+
+class BreakKind(StrEnum):
+    """What differs, or has no known end."""
+
+    FLOAT_DIFFERS = "float_differs"
+    "Safaricom reports another balance for one of our accounts than our books"
+
+    BALANCE_UNKNOWN = "balance_unknown"
+    "Safaricom did not say what an account holds"
+
+    FEES_NOT_COVERED = "fees_not_covered"
+    "M-PESA's fees have come to more than the company has put in"
+
+    BOOKS_BROKEN = "books_broken"
+    "the books' own check found a broken promise; money out is frozen"
+
+    SUSPENSE_OLD = "suspense_old"
+    "a payment has been in suspense for too long"
+
+    PROMPT_UNRESOLVED = "prompt_unresolved"
+    "an STK push whose outcome stayed unknown"
+
+    COLLECTION_UNRESOLVED = "collection_unresolved"
+    "a collection whose outcome stayed unknown"
+
+    PAYOUT_UNRESOLVED = "payout_unresolved"
+    "a payout whose outcome stays unknown; its money is held"
+
+    PAYOUT_PAID_AFTER_REFUND = "payout_paid_after_refund"
+    "M-PESA paid out what we had already given back"
+
+    CALLBACK_QUARANTINED = "callback_quarantined"
+    "a callback that could not be acted on"
+
+    REVERSAL_UNRESOLVED = "reversal_unresolved"
+    "a reversal we asked for and whose outcome stays unknown"
+
+    REVERSAL_FAILED = "reversal_failed"
+    "a reversal we asked for and that Safaricom refused"
+
+    REVERSAL_UNMATCHED = "reversal_unmatched"
+    "Safaricom took back a payment that we have not booked"
+
+    MISSING_DEPOSIT = "missing_deposit"
+    "a payment in a statement that our books do not have"
+
+    UNKNOWN_WITHDRAWAL = "unknown_withdrawal"
+    "money that left an account, by a statement, and that our books do not have"
+
+    AMOUNT_DIFFERS = "amount_differs"
+    "a statement and our books tell another amount for one receipt"
+
+    FEE_UNPOSTED = "fee_unposted"
+    "a charge in a statement that our books do not have"
+
+    NOT_IN_STATEMENT = "not_in_statement"
+    "something in our books that the statement of its day does not have"
+
+    STATEMENT_BALANCE_DIFFERS = "statement_balance_differs"
+    "a statement's last balance is not what our books say"
+
+
+async def note_break(  # noqa: PLR0913 (a break is named by all of it, and each by its keyword)
+    tx: Tx,
+    *,
+    kind: BreakKind,
+    subject: str,
+    amount_cents: int,
+    suspected_cause: str,
+    command: str,
+    now: datetime,
+    shortcode: str | None = None,
+    account: str | None = None,
+) -> UUID:
+    """Note a break as seen now and return its id. The open one of this kind and subject keeps its age.
+
+    `subject` is what it is about, `<kind>:<id>`; it and `suspected_cause` name ids, receipts and amounts, never
+    a person. `command` is what an operator types to resolve it. `amount_cents` is positive where M-PESA has more
+    than our books say, or for money whose place is unsure. Runs as Role.SYSTEM.
+    """
+    noted = NewBreak(
+        id=new_id(),
+        kind=kind.value,
+        subject=subject,
+        shortcode=shortcode,
+        account=account,
+        amount_cents=amount_cents,
+        suspected_cause=suspected_cause,
+        command=command,
+        now=now,
+    )
+    return await break_queries.note_break(tx, noted)
+
+
+async def close_break(tx: Tx, *, kind: BreakKind, subject: str, because: str, now: datetime) -> bool:
+    """Close the break of this kind and subject; False when none was open. Safe to repeat. Runs as Role.SYSTEM."""
+    closed = await break_queries.close_break(tx, kind=kind.value, subject=subject, because=because, now=now)
+    return closed is not None
+
+
+async def list_open(tx: Tx) -> list[BreakRow]:
+    """Return the open breaks, the oldest first, a thousand at most."""
+    return await break_queries.list_open(tx, limit=LISTED_MAX)
+
+
+async def list_closed(tx: Tx, *, since: datetime) -> list[BreakRow]:
+    """Return the breaks that were closed since then, in that order, a thousand at most."""
+    return await break_queries.list_closed_since(tx, since=since, limit=LISTED_MAX)
+
+
+async def lock(tx: Tx, *, break_id: UUID) -> BreakRow | None:
+    """Lock a break and return it, whether open or closed; None when there is none with this id."""
+    return await break_queries.lock_break(tx, break_id=break_id)
