@@ -111,7 +111,7 @@ CREATE TABLE mpesa.reversals (
 COMMENT ON TABLE mpesa.reversals IS
     'Payments to us that we asked Safaricom to take back: stored before the request is sent, and never sent twice.';
 COMMENT ON COLUMN mpesa.reversals.submitting_at IS 'Committed before the socket opens: from then on the request may have been heard.';
-CREATE UNIQUE INDEX reversals_one_at_a_time ON mpesa.reversals (receipt) WHERE state <> 'failed';
+CREATE UNIQUE INDEX reversals_one_at_a_time ON mpesa.reversals (receipt) WHERE state NOT IN ('settled', 'failed');
 CREATE INDEX reversals_due ON mpesa.reversals (due_at) WHERE due_at IS NOT NULL AND dead_at IS NULL;
 CREATE INDEX reversals_by_receipt ON mpesa.reversals (receipt, requested_at DESC);
 CREATE INDEX reversals_by_time ON mpesa.reversals (requested_at);
@@ -149,10 +149,10 @@ CREATE TABLE savings.deposit_reversals (
     event_at timestamptz NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     CONSTRAINT deposit_reversals_pkey PRIMARY KEY (saver_id, deposit_id),
-    CONSTRAINT deposit_reversals_deposit_exists FOREIGN KEY (saver_id, deposit_id) REFERENCES savings.deposits,
     CONSTRAINT deposit_reversals_adds_up CHECK (wallet_cents + goals_cents + owed_cents = amount_cents)
 );
-COMMENT ON TABLE savings.deposit_reversals IS 'Deposits that M-PESA took back: where the money was taken from, and what the saver owes since.';
+COMMENT ON TABLE savings.deposit_reversals IS 'Payments in that M-PESA took back: where the money was taken from, and what the saver owes since.';
+COMMENT ON COLUMN savings.deposit_reversals.deposit_id IS 'The deposit, or the collection whose payment it was.';
 CREATE INDEX deposit_reversals_by_receipt ON savings.deposit_reversals (reversal_receipt);
 
 ALTER TABLE savings.deposit_reversals ENABLE ROW LEVEL SECURITY;

@@ -72,6 +72,13 @@ UPDATE_SPEND: Final[LiteralString] = """
      WHERE saver_id = $1 AND id = $2
 """
 
+# What was explained before stays, but for what the new explanation says anew.
+MARK_REVERSED: Final[LiteralString] = """
+    UPDATE savings.transactions
+       SET status = 'reversed', explanation = explanation || $3::jsonb, updated_at = clock_timestamp()
+     WHERE saver_id = $1 AND id = $2
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -159,3 +166,9 @@ async def update_spend(
         orjson.dumps(round_up).decode(),
         orjson.dumps(explanation).decode(),
     )
+
+
+async def mark_reversed(
+    tx: Tx, *, saver_id: UUID, transaction_id: UUID, explanation: Mapping[str, object]
+) -> None:
+    await tx.execute(MARK_REVERSED, saver_id, transaction_id, orjson.dumps(explanation).decode())

@@ -65,6 +65,13 @@ async def update_spend(
     )
 
 
+async def mark_reversed(
+    tx: Tx, *, saver_id: UUID, transaction_id: UUID, explanation: Mapping[str, object]
+) -> None:
+    """Show that M-PESA took a payment back, and what became of its money. The row keeps its place in the feed."""
+    await queries.mark_reversed(tx, saver_id=saver_id, transaction_id=transaction_id, explanation=explanation)
+
+
 async def page(tx: Tx, *, saver_id: UUID, wanted: Wanted) -> str:
     """Return one page as JSON text, built by Postgres in one statement. Raises InvalidCursor."""
     wanted_rows = PageFilter(
