@@ -4,23 +4,22 @@ A payer is matched by what they typed, a member code with an optional goal lette
 the number comes hashed or masked.
 """
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
 from zanari_api.daraja.answers import Verdict
 from zanari_api.daraja.payloads import C2BPayment, UnreadableCallback, read_c2b
 from zanari_api.deposits import service as deposits
-from zanari_api.deposits.references import MemberReference, parse_account_reference
+from zanari_api.deposits.references import IntentReference, MemberReference, parse_account_reference
 from zanari_api.deposits.rows import Payment
 from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import queries
+from zanari_api.mpesa.inbox import Intake, Outcome
 from zanari_api.mpesa.queries import StoredCallback
 from zanari_api.roundups import service as roundups
-from zanari_api.roundups.spends import Discrepancy, Policy
+from zanari_api.roundups.spends import Discrepancy
 from zanari_api.runtime.crypto import Place, ServiceKeys
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import receipts
@@ -30,40 +29,6 @@ from zanari_api.users.rows import SaverRow
 
 LARGEST_PAYMENT_CENTS: Final = 25_000_000
 """KES 250,000: M-PESA's own limit for one payment."""
-
-
-class Outcome(StrEnum):
-    """What became of a callback."""
-
-    CREDITED = "credited"
-    "booked to a saver"
-
-    SUSPENSE = "suspense"
-    "booked, but nobody could be matched"
-
-    ACCEPTED = "accepted"
-    "a validation that was answered with yes"
-
-    REFUSED = "refused"
-    "a validation that was answered with no"
-
-    UNDECIDED = "undecided"
-    "a validation that could not be answered in time"
-
-    DUPLICATE = "duplicate"
-    "the receipt, or the whole callback, was known; nothing changed"
-
-    QUARANTINED = "quarantined"
-    "not readable, or not for a shortcode of ours: kept for a person to see, credits nobody"
-
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What callbacks are taken in with."""
-
-    keys: ServiceKeys
-    shortcodes: frozenset[str]
-    policy: Policy
 
 
 async def confirm(tx: Tx, body: bytes, *, intake: Intake) -> Outcome:
@@ -155,7 +120,7 @@ async def _book(
         event_at=told.occurred_at or intake.policy.now,
         callback_id=callback_id,
     )
-    if saver_id is None or reference is None:
+    if saver_id is None or not isinstance(reference, MemberReference):
         reason = SuspenseReason.NO_REFERENCE if reference is None else SuspenseReason.UNKNOWN_MEMBER
         await deposits.hold(tx, payment, reason=reason)
         return Outcome.SUSPENSE, None
@@ -166,8 +131,8 @@ async def _book(
     return Outcome.CREDITED, saver_id
 
 
-async def _find_member(tx: Tx, reference: MemberReference | None) -> UUID | None:
-    if reference is None:
+async def _find_member(tx: Tx, reference: MemberReference | IntentReference | None) -> UUID | None:
+    if not isinstance(reference, MemberReference):
         return None
     return await users.find_saver_by_code(tx, member_code=reference.member_code)
 

@@ -13,9 +13,9 @@ from zanari_api.daraja.answers import ACKNOWLEDGEMENT, Verdict, verdict_body
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.errors import Unavailable
 from zanari_api.mpesa import c2b_service
-from zanari_api.mpesa.c2b_service import Intake, Outcome
 from zanari_api.mpesa.config import Flow, config_of
 from zanari_api.mpesa.errors import WrongCallbackToken
+from zanari_api.mpesa.inbox import Intake, Outcome
 from zanari_api.mpesa.router import policy_of
 from zanari_api.runtime.db import DatabaseUnavailable, Role, Tx
 from zanari_api.runtime.deps import Runtime, RuntimeOf
