@@ -52,6 +52,10 @@ MIGRATOR_ONLY = {"runtime.migrations.INSERT_APPLIED"}
 
 # What a saver's request never runs, and may not: it is the webhook's, a callback's or the provisioning's.
 SYSTEM_ONLY = {
+    "daraja.queries.CLAIM_LEASE",
+    "daraja.queries.FIND_CURRENT",
+    "daraja.queries.RELEASE_LEASE",
+    "daraja.queries.STORE_NEXT",
     "deposits.queries.FIND_BOOKED_AMOUNT",
     "deposits.queries.INSERT_DEPOSIT",
     "deposits.queries.INSERT_SUSPENSE_ITEM",

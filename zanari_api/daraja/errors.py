@@ -66,6 +66,7 @@ class DarajaError(Exception):
         self, operation: Operation, why: StrEnum, error_code: str | None, status: int | None
     ) -> None:
         self.operation = operation
+        self.why = why
         self.error_code = error_code
         self.http_status = status
         told = [f"{operation}: {why}"]

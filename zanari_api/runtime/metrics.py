@@ -20,6 +20,7 @@ OTHER_METHOD: Final = "other"
 SERVER_ERRORS: Final = (500, 503)
 
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
+DARAJA_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40)
 AMOUNT_BUCKETS_KES: Final = (10, 50, 100, 500, 1000, 5000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000)
 
 TRANSACTION_TYPES: Final = ("spend", "deposit", "allocation", "goal_withdrawal", "payout")
@@ -52,6 +53,7 @@ class Metrics:
         self._declare_refusals()
         self._declare_resources()
         self._declare_work()
+        self._declare_daraja()
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_http(self) -> None:
@@ -138,6 +140,26 @@ class Metrics:
         )
         self.late_schedules = self._gauge(
             "zanari_schedules_late", "Schedules whose time has come and that have not begun."
+        )
+
+    def _declare_daraja(self) -> None:
+        self.daraja_calls = self._counter(
+            "zanari_daraja_calls_total", "Calls to Safaricom.", "operation", "outcome"
+        )
+        self.daraja_call_seconds = Histogram(
+            "zanari_daraja_call_seconds",
+            "Time a call to Safaricom took, its wait for a turn included.",
+            ("operation",),
+            buckets=DARAJA_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.daraja_breaker_open = self._gauge(
+            "zanari_daraja_breaker_open",
+            "1 while calls of this group are not sent, since the last ones failed.",
+            "operation_group",
+        )
+        self.daraja_limiter_waits = self._counter(
+            "zanari_daraja_limiter_waits_total", "Calls that waited for their turn.", "operation"
         )
 
     def start_jobs_at_zero(self, jobs: Sequence[str], schedules: Sequence[str]) -> None:
