@@ -70,7 +70,7 @@ def documented() -> dict[str, str]:
 
 def example() -> dict[str, tuple[str, str]]:
     """Return each variable of .env.example with the comment above it and its value."""
-    found = re.findall(r"((?:^#.*\n)+)^([A-Z_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+    found = re.findall(r"((?:^#.*\n)+)^([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
     return {
         name: (re.sub(r"\n?^# ?", " ", comment, flags=re.MULTILINE), value) for comment, name, value in found
     }
@@ -93,7 +93,7 @@ def test_the_example_holds_the_defaults_and_no_secret(given: Give) -> None:
 
 def test_every_line_of_the_example_is_a_comment_or_a_variable() -> None:
     for line in EXAMPLE.read_text().splitlines():
-        assert re.fullmatch(r"(#.*)?|[A-Z_]+=[^\s\"'#]*", line), line
+        assert re.fullmatch(r"(#.*)?|[A-Z0-9_]+=[^\s\"'#]*", line), line
 
 
 @pytest.mark.parametrize("name", ["FEATURE_ROLLUP_ENABLED", "FEATURE_ROUNDUP_ENABLED"])

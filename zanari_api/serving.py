@@ -13,6 +13,7 @@ import anyio
 import uvicorn
 from pydantic import SecretStr
 
+from zanari_api.assembly import Stead
 from zanari_api.main import create_app
 from zanari_api.runtime import logs
 from zanari_api.sandbox import database as sandbox_database
@@ -27,6 +28,9 @@ DATABASE: Final = "zanari"
 SERVICE_LOGIN: Final = "zanari_service"
 EMULATED_ISSUER: Final = "http://auth.zanari.localhost/auth/v1"
 DEVELOPMENT_SHORTCODE: Final = "600000"
+DEVELOPMENT_B2C_SHORTCODE: Final = "600001"
+DEVELOPMENT_INITIATOR: Final = "zanari"
+DEVELOPMENT_PULL_NUMBER: Final = "254700000000"
 SHUTDOWN_TIMEOUT_S: Final = 20
 
 
@@ -39,8 +43,7 @@ class Environment:
     """Complete settings, and in development what stands in for Supabase."""
 
     settings: Settings
-    issuer: str | None = None
-    jwks_url: str | None = None
+    stead: Stead | None = None
     mint: TokenMint | None = None
 
 
@@ -73,7 +76,7 @@ async def environment(
             return
         mint = TokenMint(home, issuer=EMULATED_ISSUER)
         emulator = stack.enter_context(AuthServer(mint))
-        yield Environment(settings, issuer=mint.issuer, jwks_url=emulator.jwks_url, mint=mint)
+        yield Environment(settings, stead=Stead(mint.issuer, emulator.auth_url), mint=mint)
 
 
 def with_development_secrets(settings: Settings, home: Path) -> Settings:
@@ -84,6 +87,13 @@ def with_development_secrets(settings: Settings, home: Path) -> Settings:
         "mpesa_webhook_secret": SecretStr(made.webhook_secret),
         "mpesa_callback_tokens": SecretStr(made.callback_token),
         "mpesa_shortcode": DEVELOPMENT_SHORTCODE,
+        "mpesa_b2c_shortcode": DEVELOPMENT_B2C_SHORTCODE,
+        "mpesa_consumer_key": SecretStr(made.consumer_key),
+        "mpesa_consumer_secret": SecretStr(made.consumer_secret),
+        "mpesa_passkey": SecretStr(made.passkey),
+        "mpesa_initiator_name": DEVELOPMENT_INITIATOR,
+        "mpesa_initiator_password": SecretStr(made.initiator_password),
+        "mpesa_pull_number": DEVELOPMENT_PULL_NUMBER,
     }
     return settings.model_copy(
         update={name: value for name, value in missing.items() if getattr(settings, name) is None}
@@ -124,7 +134,7 @@ async def serve(
         version=settings.app_version,
         console=console and sys.stdout.isatty(),
     )
-    app = create_app(settings, issuer=env.issuer, jwks_url=env.jwks_url)
+    app = create_app(settings, stead=env.stead)
     config = uvicorn.Config(
         app,
         loop="none",

@@ -12,14 +12,18 @@ from datetime import datetime
 from typing import Any, Final
 
 import structlog
+from fastapi import FastAPI
 
+from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
-from zanari_api.runtime import schedules
+from zanari_api.runtime import health, problems, schedules
 from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.runtime.jobs import JobOutcome, RowJob, run_round
 from zanari_api.runtime.metrics import Metrics
+from zanari_api.runtime.middleware import Observe
 from zanari_api.runtime.schedules import Schedule
+from zanari_api.settings import Settings
 
 SCHEDULES_EVERY_S: Final = 5
 FACTS_EVERY_S: Final = 15
@@ -169,3 +173,37 @@ class Worker:
         for task in (waiting, told):
             task.cancel()
         await asyncio.gather(waiting, told, return_exceptions=True)
+
+
+def create_worker(settings: Settings, *, stead: Stead | None = None, clock: Clock | None = None) -> FastAPI:
+    """Build the worker's own small service: its health and its metrics, and the work while it runs.
+
+    Raises SettingsInvalid as `assemble`.
+    """
+    parts = assemble(settings, stead=stead, clock=clock)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
+        async with parts.opened(), worker_of(parts).running():
+            yield
+
+    app = FastAPI(title="Zanari worker", version=settings.app_version, lifespan=lifespan, openapi_url=None)
+    app.state.parts = parts
+    app.state.runtime = parts.runtime
+    app.include_router(health.router)
+    app.include_router(health.metrics_router(reveal(settings.metrics_token)))
+    problems.install(app, metrics=parts.runtime.metrics)
+    app.add_middleware(Observe, metrics=parts.runtime.metrics)
+    return app
+
+
+def worker_of(parts: Parts) -> Worker:
+    """Return a worker for everything that runs by itself."""
+    runtime = parts.runtime
+    return Worker(work_of(parts), database=runtime.database, clock=runtime.clock, metrics=runtime.metrics)
+
+
+def work_of(parts: Parts) -> Work:
+    """Return every job, schedule and fact of the service."""
+    del parts
+    return Work(jobs=[], schedules=[], facts=[])

@@ -18,8 +18,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tests.support.books import Books
+from tests.support.daraja import certificate_pem
 from tests.support.postgres import Database
 from tests.support.savers import Saver, answered, kes, new_phone, new_receipt
+from zanari_api.assembly import Stead
 from zanari_api.kit.clock import EAT
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
@@ -32,6 +34,12 @@ from zanari_api.settings import Environment, Settings
 ISSUER: Final = "http://auth.zanari.test/auth/v1"
 SHORTCODE: Final = "600000"
 CALLBACK_TOKEN: Final = "c0ffee" * 8
+B2C_SHORTCODE: Final = "600001"
+CONSUMER_KEY: Final = "the tests' consumer key"
+CONSUMER_SECRET: Final = "the tests' consumer secret"
+PASSKEY: Final = "the tests' passkey"
+INITIATOR_NAME: Final = "zanari"
+INITIATOR_PASSWORD: Final = "the initiator's password"
 WEBHOOK_SECRET: Final = "a webhook secret of the tests"
 PII_KEYS: Final = "tests:" + base64.b64encode(bytes(range(32))).decode()
 
@@ -41,7 +49,7 @@ class Auth:
     """The emulator of Supabase Auth that the run's applications trust."""
 
     mint: TokenMint
-    jwks_url: str
+    auth_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,7 @@ def auth(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
     """The run's emulator of Supabase Auth, serving its keys on a loopback port."""
     mint = TokenMint(tmp_path_factory.mktemp("auth"), issuer=ISSUER)
     with AuthServer(mint) as server:
-        yield Auth(mint, server.jwks_url)
+        yield Auth(mint, server.auth_url)
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +208,7 @@ async def saver(api: Api) -> Saver:
 
 @asynccontextmanager
 async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
-    app = create_app(settings_for(database, **settings), issuer=ISSUER, jwks_url=auth.jwks_url)
+    app = create_app(settings_for(database, **settings), stead=Stead(ISSUER, auth.auth_url))
     transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
     async with (
         app.router.lifespan_context(app),
@@ -218,6 +226,15 @@ def settings_for(database: Database, **overrides: object) -> Settings:
         mpesa_shortcode=SHORTCODE,
         mpesa_webhook_secret=SecretStr(WEBHOOK_SECRET),
         mpesa_callback_tokens=SecretStr(CALLBACK_TOKEN),
+        mpesa_base_url="http://127.0.0.1:9",
+        mpesa_callback_base_url="http://callbacks.zanari.test",
+        mpesa_consumer_key=SecretStr(CONSUMER_KEY),
+        mpesa_consumer_secret=SecretStr(CONSUMER_SECRET),
+        mpesa_passkey=SecretStr(PASSKEY),
+        mpesa_b2c_shortcode=B2C_SHORTCODE,
+        mpesa_initiator_name=INITIATOR_NAME,
+        mpesa_initiator_password=SecretStr(INITIATOR_PASSWORD),
+        mpesa_certificate=certificate_pem(),
         supabase_jwt_secret=None,
         redis_url=None,
         rate_limit_saver=1_000_000,

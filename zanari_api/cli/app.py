@@ -149,6 +149,13 @@ def openapi(
         mpesa_shortcode="600000",
         mpesa_webhook_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing: nothing is served)
         mpesa_callback_tokens="0" * 32,  # pyright: ignore[reportArgumentType]
+        mpesa_callback_base_url="https://nowhere.invalid",
+        mpesa_consumer_key="none",  # pyright: ignore[reportArgumentType]
+        mpesa_consumer_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
+        mpesa_passkey="none",  # pyright: ignore[reportArgumentType]
+        mpesa_b2c_shortcode="600001",
+        mpesa_initiator_name="none",
+        mpesa_initiator_password="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
     )
     text = json.dumps(create_app(throwaway).openapi(), indent=2)
     if output is None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import structlog
 from fastapi import APIRouter, Header, Request, Response
 
-from zanari_api.kit.clock import utc_now
 from zanari_api.mpesa.config import MpesaConfig, config_of
 from zanari_api.mpesa.errors import InvalidSignature, MalformedRecord, WebhookNotConfigured
 from zanari_api.mpesa.records import Change, SpendRecord, SpendStatus, read_envelope
@@ -37,7 +36,7 @@ async def receive_spend(
     config = config_of(request)
     body = await request.body()
     _verify(config, runtime, signature, body)
-    now = utc_now()
+    now = runtime.clock.now()
     try:
         envelope = read_envelope(body, now=now)
     except MalformedRecord:

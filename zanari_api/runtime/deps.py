@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Refusal
 from zanari_api.runtime.activity import Activity
 from zanari_api.runtime.auth import Principal, TokenMissing, TokenVerifier
@@ -55,6 +56,9 @@ class Runtime:
     features: Features
     provision: Callable[["Runtime", Principal], Awaitable[None]]
     """Makes the saver of a verified token and links the token's phone; safe to call again."""
+
+    clock: Clock = field(default_factory=Clock)
+    """The time that decisions are taken by."""
 
     known: OrderedDict[tuple[UUID, str | None, datetime], None] = field(default_factory=OrderedDict)
     """Principals already provisioned by this process, newest last."""

@@ -26,8 +26,8 @@ class AuthServer:
         )
 
     @property
-    def jwks_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/auth/v1/.well-known/jwks.json"
+    def auth_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/auth/v1"
 
     def __enter__(self) -> Self:
         self._thread.start()

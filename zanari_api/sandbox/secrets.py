@@ -19,15 +19,26 @@ class DevelopmentSecrets:
     pii_keys: str
     webhook_secret: str
     callback_token: str
+    consumer_key: str
+    consumer_secret: str
+    passkey: str
+    initiator_password: str
 
 
 def load_or_make(home: Path) -> DevelopmentSecrets:
-    """Return the secrets under `home`, making them first where there are none. Two at once get the same ones."""
+    """Return the secrets under `home`, making those that are not there. Two at once get the same ones."""
+    home.mkdir(parents=True, exist_ok=True)
     path = home / FILE
     if not path.exists():
-        home.mkdir(parents=True, exist_ok=True)
         _write_once(path, json.dumps(asdict(_make())))
-    return DevelopmentSecrets(**json.loads(path.read_text()))
+    kept: dict[str, str] = json.loads(path.read_text())
+    made = asdict(_make())
+    if not made.keys() <= kept.keys():
+        # A file from before a secret was needed. What it holds stays; two at once may each add theirs, and the
+        # last one is read by both from then on.
+        kept = made | kept
+        path.write_text(json.dumps(kept))
+    return DevelopmentSecrets(**{name: kept[name] for name in made})
 
 
 def _make() -> DevelopmentSecrets:
@@ -35,6 +46,11 @@ def _make() -> DevelopmentSecrets:
         pii_keys="development:" + base64.b64encode(os.urandom(32)).decode(),
         webhook_secret=secrets.token_urlsafe(32),
         callback_token=secrets.token_hex(32),
+        consumer_key=secrets.token_urlsafe(24),
+        consumer_secret=secrets.token_urlsafe(24),
+        passkey=secrets.token_hex(32),
+        # M-PESA's own advice: none of the signs that its API mistakes for its own.
+        initiator_password=secrets.token_urlsafe(18),
     )
 
 

@@ -1,0 +1,217 @@
+"""Makes the service's parts from its settings, the same ones for the API, the worker and the command. Starts none."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from zanari_api.daraja.client import DarajaClient
+from zanari_api.daraja.config import PRODUCTION, DarajaConfig, base_url_of, check_callback_url
+from zanari_api.daraja.credential import read_certificate
+from zanari_api.daraja.observing import MetricsObserver
+from zanari_api.kit.clock import Clock, utc_now
+from zanari_api.me.provisioning import provision
+from zanari_api.mpesa.config import CallbackTokens, MpesaConfig
+from zanari_api.mpesa.inbox import Intake
+from zanari_api.mpesa.signature import SignatureVerifier
+from zanari_api.roundups.spends import Policy
+from zanari_api.runtime.activity import Activity
+from zanari_api.runtime.auth import TokenVerifier
+from zanari_api.runtime.crypto import Keyring, ServiceKeyStore
+from zanari_api.runtime.db import Database, Fact
+from zanari_api.runtime.deps import Features, Runtime
+from zanari_api.runtime.log_budget import LogBudget
+from zanari_api.runtime.metrics import Metrics
+from zanari_api.runtime.rate_limit import RateLimiter
+from zanari_api.settings import Settings, SettingsInvalid
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True, slots=True)
+class Stead:
+    """What stands in for Supabase Auth in development and tests: whose tokens are believed, and where to ask."""
+
+    issuer: str
+    auth_url: str
+
+    @property
+    def jwks_url(self) -> str:
+        return f"{self.auth_url}/.well-known/jwks.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The service's parts, made and not yet started."""
+
+    runtime: Runtime
+    mpesa: MpesaConfig
+    daraja: DarajaClient
+
+    async def intake(self) -> Intake:
+        """Return what callbacks are taken in with now. Raises DatabaseUnavailable until the keys were read once."""
+        policy = Policy(
+            feature_enabled=self.runtime.features.round_ups,
+            own_shortcodes=self.mpesa.shortcodes,
+            now=self.runtime.clock.now(),
+            keyring=self.runtime.keyring,
+        )
+        keys = await self.runtime.service_keys.keys()
+        return Intake(keys=keys, shortcodes=self.mpesa.shortcodes, policy=policy)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[None, None]:
+        """Let the parts reach the outside for as long as the block runs."""
+        await self.runtime.database.open()
+        try:
+            yield
+        finally:
+            await self.daraja.close()
+            await self.runtime.verifier.close()
+            await self.runtime.limiter.close()
+            await self.runtime.database.close()
+
+
+def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | None = None) -> Parts:
+    """Make the parts. `stead` replaces SUPABASE_URL, `clock` the time that decisions are taken by.
+
+    Connects to nothing yet. Raises SettingsInvalid for what is missing or wrong, by name and without the value.
+    """
+    missing = settings.missing()
+    if stead is not None and "SUPABASE_URL" in missing:
+        missing.remove("SUPABASE_URL")
+    if missing:
+        raise SettingsInvalid(f"not set: {', '.join(missing)}")
+    auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
+    runtime = _runtime(settings, Metrics(), stead or Stead(auth_url, auth_url), clock or Clock())
+    return Parts(runtime=runtime, mpesa=_mpesa_config(settings), daraja=_daraja(settings, runtime))
+
+
+def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -> Runtime:
+    database = Database(
+        reveal(settings.database_url) or "",
+        on_rerun=metrics.reruns.inc,
+        on_commit=_counting(metrics),
+    )
+    metrics.watch_pool(database.pool_use)
+    keyring = checked("PII_KEYS", lambda: Keyring.parse(reveal(settings.pii_keys) or ""))
+    return Runtime(
+        database=database,
+        keyring=keyring,
+        service_keys=ServiceKeyStore(database, keyring),
+        verifier=checked(
+            "SUPABASE_JWT_SECRET",
+            lambda: TokenVerifier(
+                issuer=stead.issuer,
+                jwks_url=stead.jwks_url,
+                metrics=metrics,
+                hs256_secret=reveal(settings.supabase_jwt_secret),
+            ),
+        ),
+        limiter=checked(
+            "REDIS_URL",
+            lambda: RateLimiter(
+                metrics=metrics,
+                redis_url=reveal(settings.redis_url),
+                saver_per_minute=settings.rate_limit_saver,
+                address_per_minute=settings.rate_limit_address,
+            ),
+        ),
+        activity=Activity(database, metrics=metrics),
+        metrics=metrics,
+        features=Features(round_ups=settings.feature_rollup_enabled, goals=settings.feature_goals_enabled),
+        provision=provision,
+        clock=clock,
+    )
+
+
+def _mpesa_config(settings: Settings) -> MpesaConfig:
+    return MpesaConfig(
+        signature=checked(
+            "MPESA_WEBHOOK_SECRET or MPESA_WEBHOOK_PUBLIC_KEY",
+            lambda: SignatureVerifier(
+                secrets=_entries(settings.mpesa_webhook_secret),
+                public_key_pem=settings.mpesa_webhook_public_key,
+                allow_untimed=settings.mpesa_webhook_allow_untimed,
+                clock=utc_now,
+            ),
+        ),
+        tokens=checked(
+            "MPESA_CALLBACK_TOKENS", lambda: CallbackTokens.parse(_entries(settings.mpesa_callback_tokens))
+        ),
+        shortcodes=frozenset(_shortcodes(settings)),
+        refused_log=LogBudget("credential_refused"),
+    )
+
+
+def _daraja(settings: Settings, runtime: Runtime) -> DarajaClient:
+    certificate = (settings.mpesa_certificate or "").encode()
+    production = settings.mpesa_environment == PRODUCTION
+
+    def checked_url() -> str:
+        url = settings.mpesa_callback_base_url or ""
+        check_callback_url(url, production=production)
+        return url.rstrip("/")
+
+    # Read once now, so that a wrong one is found at the start and not by the first payout.
+    checked("MPESA_CERTIFICATE", lambda: read_certificate(certificate))
+    config = DarajaConfig(
+        base_url=base_url_of(settings.mpesa_environment, settings.mpesa_base_url),
+        consumer_key=reveal(settings.mpesa_consumer_key) or "",
+        consumer_secret=reveal(settings.mpesa_consumer_secret) or "",
+        shortcode=_shortcodes(settings)[0],
+        passkey=reveal(settings.mpesa_passkey),
+        b2c_shortcode=settings.mpesa_b2c_shortcode,
+        initiator_name=settings.mpesa_initiator_name,
+        initiator_password=reveal(settings.mpesa_initiator_password),
+        certificate=certificate,
+        callback_base_url=checked("MPESA_CALLBACK_BASE_URL", checked_url),
+        pull_verb=settings.mpesa_pull_method,
+    )
+    return DarajaClient(
+        config,
+        database=runtime.database,
+        service_keys=runtime.service_keys,
+        clock=runtime.clock,
+        observer=MetricsObserver(runtime.metrics),
+    )
+
+
+def _shortcodes(settings: Settings) -> tuple[str, ...]:
+    return _entries(SecretStr(settings.mpesa_shortcode or ""))
+
+
+def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:
+    """Return what turns the facts of a committed transaction into metrics."""
+
+    def count(facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            match fact.name:
+                case "spend":
+                    metrics.spends.labels(*fact.labels).inc(fact.value)
+                case "ledger_post":
+                    metrics.ledger_posts.labels(*fact.labels).inc(fact.value)
+                case "transaction":
+                    metrics.observe_transaction(fact.labels[0], fact.value)
+                case _:
+                    raise ValueError(f"no metric counts {fact.name}")
+
+    return count
+
+
+def checked(name: str, make: Callable[[], Part]) -> Part:
+    """Make a part of the service from a variable; a wrong value becomes an error that names the variable alone."""
+    try:
+        return make()
+    except ValueError as error:
+        raise SettingsInvalid(f"{name}: {error}") from None
+
+
+def _entries(text: SecretStr | None) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in (reveal(text) or "").split(","))))
+
+
+def reveal(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
