@@ -18,8 +18,11 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tests.support.books import Books
+from tests.support.clock import SettableClock
 from tests.support.daraja import certificate_pem
+from tests.support.loopback import served
 from tests.support.postgres import Database
+from tests.support.processes import free_port
 from tests.support.savers import Saver, answered, kes, new_phone, new_receipt
 from zanari_api.assembly import Stead
 from zanari_api.kit.clock import EAT
@@ -29,7 +32,11 @@ from zanari_api.runtime import db
 from zanari_api.runtime.deps import Runtime
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.auth_server import AuthServer
+from zanari_api.sandbox.safaricom.core import Delays
+from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
+from zanari_api.sandbox.safaricom.server import serving
 from zanari_api.settings import Environment, Settings
+from zanari_api.worker import worker_of
 
 ISSUER: Final = "http://auth.zanari.test/auth/v1"
 SHORTCODE: Final = "600000"
@@ -41,6 +48,7 @@ PASSKEY: Final = "the tests' passkey"
 INITIATOR_NAME: Final = "zanari"
 INITIATOR_PASSWORD: Final = "the initiator's password"
 WEBHOOK_SECRET: Final = "a webhook secret of the tests"
+ROUNDS_MAX: Final = 50
 PII_KEYS: Final = "tests:" + base64.b64encode(bytes(range(32))).decode()
 
 
@@ -61,6 +69,18 @@ class Api:
     database: Database
     auth: Auth
     books: Books
+    emulator: SafaricomEmulator
+    clock: SettableClock
+
+    async def work(self) -> None:
+        """Do everything that is due now, and let Safaricom say what it has to say, until neither has more to do."""
+        worker = worker_of(self.app.state.parts)
+        for _ in range(ROUNDS_MAX):
+            await self.emulator.quiet()
+            told = len(self.emulator.deliveries)
+            if await worker.drain() == 0 and told == len(self.emulator.deliveries):
+                return
+        raise AssertionError("there is always more to do")
 
     @property
     def runtime(self) -> Runtime:
@@ -208,13 +228,34 @@ async def saver(api: Api) -> Saver:
 
 @asynccontextmanager
 async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
-    app = create_app(settings_for(database, **settings), stead=Stead(ISSUER, auth.auth_url))
-    transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
-    ):
-        yield Api(app, client, database, auth, Books(app.state.runtime.database))
+    """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP."""
+    clock, port = SettableClock(), free_port()
+    emulator = SafaricomEmulator(
+        clock=clock,
+        consumer_key=CONSUMER_KEY,
+        consumer_secret=CONSUMER_SECRET,
+        passkey=PASSKEY,
+        initiator_name=INITIATOR_NAME,
+        initiator_password=INITIATOR_PASSWORD,
+        delays=Delays.none(),
+    )
+    async with serving(emulator) as safaricom_url:
+        at = {
+            "mpesa_base_url": safaricom_url,
+            "mpesa_certificate": emulator.certificate_pem,
+            "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
+        }
+        app = create_app(
+            settings_for(database, **{**at, **settings}), stead=Stead(ISSUER, auth.auth_url), clock=clock
+        )
+        transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
+        async with (
+            app.router.lifespan_context(app),
+            served(app, port=port),
+            httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
+        ):
+            books = Books(app.state.runtime.database)
+            yield Api(app, client, database, auth, books, emulator, clock)
 
 
 def settings_for(database: Database, **overrides: object) -> Settings:
