@@ -8,9 +8,9 @@ from zanari_api.runtime.db import Tx
 
 INSERT_DEPOSIT: Final[LiteralString] = """
     INSERT INTO savings.deposits (
-        saver_id, id, receipt, channel, amount_cents, goal_id, shortcode, callback_id, event_at
+        saver_id, id, receipt, channel, amount_cents, goal_id, shortcode, callback_id, event_at, intent_id
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 """
 
 INSERT_SUSPENSE_ITEM: Final[LiteralString] = """
@@ -33,12 +33,13 @@ async def insert_deposit(
         saver_id,
         deposit_id,
         payment.receipt,
-        "c2b",
+        payment.channel,
         payment.amount_cents,
         goal_id,
         payment.shortcode,
         payment.callback_id,
         payment.event_at,
+        payment.intent_id,
     )
 
 

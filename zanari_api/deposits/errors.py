@@ -1,0 +1,10 @@
+"""The refusals of what is asked for by STK push."""
+
+from zanari_api.kit.errors import Refusal
+
+
+class PromptOpen(Refusal):
+    """Another M-PESA prompt of yours is still open. Answer it, or wait until it is gone."""
+
+    code = "prompt_open"
+    status = 409
