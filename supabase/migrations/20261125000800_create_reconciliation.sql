@@ -113,6 +113,7 @@ COMMENT ON TABLE mpesa.reversals IS
 COMMENT ON COLUMN mpesa.reversals.submitting_at IS 'Committed before the socket opens: from then on the request may have been heard.';
 CREATE UNIQUE INDEX reversals_one_at_a_time ON mpesa.reversals (receipt) WHERE state NOT IN ('settled', 'failed');
 CREATE INDEX reversals_due ON mpesa.reversals (due_at) WHERE due_at IS NOT NULL AND dead_at IS NULL;
+CREATE INDEX reversals_dead ON mpesa.reversals (dead_at) WHERE dead_at IS NOT NULL;
 CREATE INDEX reversals_by_receipt ON mpesa.reversals (receipt, requested_at DESC);
 CREATE INDEX reversals_by_time ON mpesa.reversals (requested_at);
 
