@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -25,9 +25,12 @@ from zanari_api.runtime.deps import Features, Runtime
 from zanari_api.runtime.log_budget import LogBudget
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
+from zanari_api.runtime.session import SessionChecker
 from zanari_api.settings import Settings, SettingsInvalid
 
 Part = TypeVar("Part")
+
+STEAD_REPLACES: Final = frozenset({"SUPABASE_URL", "SUPABASE_ANON_KEY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,15 @@ class Stead:
 
     issuer: str
     auth_url: str
+    api_key: str = "emulated"
 
     @property
     def jwks_url(self) -> str:
         return f"{self.auth_url}/.well-known/jwks.json"
+
+
+NOBODY: Final = Stead("http://nobody.invalid", "http://nobody.invalid")
+"""For a process that verifies no token: the worker, an operator's verb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +78,24 @@ class Parts:
         finally:
             await self.daraja.close()
             await self.runtime.verifier.close()
+            await self.runtime.sessions.close()
             await self.runtime.limiter.close()
             await self.runtime.database.close()
 
 
 def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | None = None) -> Parts:
-    """Make the parts. `stead` replaces SUPABASE_URL, `clock` the time that decisions are taken by.
+    """Make the parts. `stead` replaces SUPABASE_URL and its key, `clock` the time that decisions are taken by.
 
     Connects to nothing yet. Raises SettingsInvalid for what is missing or wrong, by name and without the value.
     """
     missing = settings.missing()
-    if stead is not None and "SUPABASE_URL" in missing:
-        missing.remove("SUPABASE_URL")
+    if stead is not None:
+        missing = [name for name in missing if name not in STEAD_REPLACES]
     if missing:
         raise SettingsInvalid(f"not set: {', '.join(missing)}")
     auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
-    runtime = _runtime(settings, Metrics(), stead or Stead(auth_url, auth_url), clock or Clock())
+    supabase = Stead(auth_url, auth_url, reveal(settings.supabase_anon_key) or "")
+    runtime = _runtime(settings, Metrics(), stead or supabase, clock or Clock())
     return Parts(runtime=runtime, mpesa=_mpesa_config(settings), daraja=_daraja(settings, runtime))
 
 
@@ -110,6 +120,7 @@ def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -
                 hs256_secret=reveal(settings.supabase_jwt_secret),
             ),
         ),
+        sessions=SessionChecker(auth_url=stead.auth_url, api_key=stead.api_key),
         limiter=checked(
             "REDIS_URL",
             lambda: RateLimiter(
@@ -117,6 +128,7 @@ def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -
                 redis_url=reveal(settings.redis_url),
                 saver_per_minute=settings.rate_limit_saver,
                 address_per_minute=settings.rate_limit_address,
+                pin_per_minute=settings.rate_limit_pin,
             ),
         ),
         activity=Activity(database, metrics=metrics),

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import structlog
 from fastapi import FastAPI
@@ -27,6 +27,7 @@ from zanari_api.runtime.rate_limit import LimitAddress
 from zanari_api.settings import Settings
 from zanari_api.transactions.router import router as transactions_router
 from zanari_api.users.router import router as users_router
+from zanari_api.worker import Worker, worker_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,8 +41,16 @@ Routes that move money take an `Idempotency-Key`.
 """
 
 
-def create_app(settings: Settings, *, stead: Stead | None = None, clock: Clock | None = None) -> FastAPI:
+def create_app(
+    settings: Settings,
+    *,
+    stead: Stead | None = None,
+    clock: Clock | None = None,
+    with_worker: bool = False,
+) -> FastAPI:
     """Build the service. `stead` replaces SUPABASE_URL, for the sandbox's emulator; a simulation brings its clock.
+
+    With a worker, what runs by itself runs in this process too: for development, where one process is handier.
 
     Connects to nothing yet. Raises SettingsInvalid for what is missing or wrong, by name and without the value.
     """
@@ -51,7 +60,7 @@ def create_app(settings: Settings, *, stead: Stead | None = None, clock: Clock |
         title="Zanari",
         version=settings.app_version,
         description=DESCRIPTION,
-        lifespan=_lifespan(parts),
+        lifespan=_lifespan(parts, worker_of(parts) if with_worker else None),
         redoc_url=None,
     )
     app.state.parts = parts
@@ -95,13 +104,13 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime) -> None:
     app.add_middleware(Observe, metrics=runtime.metrics)
 
 
-def _lifespan(parts: Parts) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         async with parts.opened():
             if not parts.mpesa.signature.configured:
                 log.warning("webhook_not_configured")
-            async with parts.runtime.activity.running():
+            async with parts.runtime.activity.running(), worker.running() if worker else nullcontext():
                 # What start-up made stays for good: keeping it out of collections shortens the tail.
                 gc.collect()
                 gc.freeze()

@@ -1,5 +1,6 @@
 """Runs the service as a process: completes a developer's settings, binds the port, serves until told to stop."""
 
+import os
 import signal
 import socket
 import sys
@@ -11,16 +12,21 @@ from typing import Final
 
 import anyio
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 
-from zanari_api.assembly import Stead
-from zanari_api.main import create_app
+from zanari_api.assembly import Stead, reveal
 from zanari_api.runtime import logs
 from zanari_api.sandbox import database as sandbox_database
-from zanari_api.sandbox import secrets
+from zanari_api.sandbox import running, secrets
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.auth_server import AuthServer
 from zanari_api.sandbox.postgres import EmbeddedPostgres
+from zanari_api.sandbox.running import Running
+from zanari_api.sandbox.safaricom.books import Opening
+from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
+from zanari_api.sandbox.safaricom.handsets import Behaviour
+from zanari_api.sandbox.safaricom.server import SafaricomServer
 from zanari_api.settings import Settings
 
 HOME: Final = ".zanari"
@@ -32,6 +38,8 @@ DEVELOPMENT_B2C_SHORTCODE: Final = "600001"
 DEVELOPMENT_INITIATOR: Final = "zanari"
 DEVELOPMENT_PULL_NUMBER: Final = "254700000000"
 SHUTDOWN_TIMEOUT_S: Final = 20
+OPENING_FLOAT_CENTS: Final = 10_000_000
+"""KES 100,000 in the payout shortcode of a new emulator; `zanari dev` books the same in the ledger."""
 
 
 class PortInUse(Exception):  # noqa: N818 (reads as what it says)
@@ -40,21 +48,23 @@ class PortInUse(Exception):  # noqa: N818 (reads as what it says)
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Complete settings, and in development what stands in for Supabase."""
+    """Complete settings, and in development what stands in for Supabase and Safaricom."""
 
     settings: Settings
     stead: Stead | None = None
     mint: TokenMint | None = None
+    safaricom: SafaricomEmulator | None = None
 
 
 @asynccontextmanager
 async def environment(
-    settings: Settings, *, on_progress: Callable[[str], None]
+    settings: Settings, *, on_progress: Callable[[str], None], port: int | None = None
 ) -> AsyncGenerator[Environment, None]:
     """Complete the settings for as long as the block runs; outside development they are taken as they are.
 
-    Starts an embedded Postgres where DATABASE_URL is unset, and the Auth emulator where SUPABASE_URL is.
-    Both keep what they need under .zanari/ in the working directory, and stop with the block.
+    Starts what is missing: an embedded Postgres without DATABASE_URL, the Auth emulator without SUPABASE_URL,
+    the Safaricom emulator without MPESA_BASE_URL, which then calls back to `port`. All keep what they need under
+    .zanari/ in the working directory, and stop with the block.
     """
     if not settings.in_development:
         yield Environment(settings)
@@ -62,21 +72,80 @@ async def environment(
     home = Path.cwd() / HOME
     settings = with_development_secrets(settings, home)
     async with AsyncExitStack() as stack:
+        database_url = safaricom = stead = mint = None
         if settings.database_url is None:
-            server = EmbeddedPostgres(home / "postgres", on_progress=on_progress)
-            await anyio.to_thread.run_sync(server.start)
-            stack.callback(server.stop)
-            for notice in server.notices:
-                on_progress(notice)
-            await sandbox_database.prepare(server, DATABASE, on_progress=on_progress)
-            dsn = SecretStr(server.dsn(DATABASE, SERVICE_LOGIN))
-            settings = settings.model_copy(update={"database_url": dsn})
-        if settings.supabase_url is not None:
-            yield Environment(settings)
-            return
-        mint = TokenMint(home, issuer=EMULATED_ISSUER)
-        emulator = stack.enter_context(AuthServer(mint))
-        yield Environment(settings, stead=Stead(mint.issuer, emulator.auth_url), mint=mint)
+            database_url = await _embedded_postgres(stack, home, on_progress)
+            settings = settings.model_copy(update={"database_url": SecretStr(database_url)})
+        if settings.mpesa_callback_base_url is None:
+            at_home = f"http://127.0.0.1:{port or settings.port}"
+            settings = settings.model_copy(update={"mpesa_callback_base_url": at_home})
+        if settings.mpesa_base_url is None:
+            safaricom = stack.enter_context(SafaricomServer(_emulator(settings, home)))
+            update = {"mpesa_base_url": safaricom.base_url, "mpesa_certificate": safaricom.certificate_pem}
+            settings = settings.model_copy(update=update)
+        if settings.supabase_url is None:
+            mint = TokenMint(home, issuer=EMULATED_ISSUER)
+            stead = Stead(mint.issuer, stack.enter_context(AuthServer(mint)).auth_url)
+        note = Running(
+            pid=os.getpid(),
+            database_url=database_url,
+            safaricom_url=safaricom and safaricom.base_url,
+            certificate_pem=safaricom and safaricom.certificate_pem,
+            callback_base_url=settings.mpesa_callback_base_url,
+        )
+        stack.enter_context(running.noted(home, note))
+        yield Environment(settings, stead=stead, mint=mint, safaricom=safaricom and safaricom.emulator)
+
+
+async def _embedded_postgres(stack: AsyncExitStack, home: Path, on_progress: Callable[[str], None]) -> str:
+    """Start Postgres, migrate it, and return how the service logs in; it stops with the stack."""
+    server = EmbeddedPostgres(home / "postgres", on_progress=on_progress)
+    await anyio.to_thread.run_sync(server.start)
+    stack.callback(server.stop)
+    for notice in server.notices:
+        on_progress(notice)
+    await sandbox_database.prepare(server, DATABASE, on_progress=on_progress)
+    return server.dsn(DATABASE, SERVICE_LOGIN)
+
+
+def _emulator(settings: Settings, home: Path) -> SafaricomEmulator:
+    """Make the Safaricom of this directory: it knows our secrets, and keeps its books between runs."""
+    return SafaricomEmulator(
+        shortcodes={
+            (settings.mpesa_shortcode or "").split(",")[0].strip(): Opening(),
+            settings.mpesa_b2c_shortcode or "": Opening(utility_cents=OPENING_FLOAT_CENTS),
+        },
+        consumer_key=reveal(settings.mpesa_consumer_key) or "",
+        consumer_secret=reveal(settings.mpesa_consumer_secret) or "",
+        passkey=reveal(settings.mpesa_passkey) or "",
+        initiator_name=settings.mpesa_initiator_name or "",
+        initiator_password=reveal(settings.mpesa_initiator_password) or "",
+        behaviour=Behaviour.ASK,
+        state_file=home / "safaricom.json",
+    )
+
+
+def beside_running(settings: Settings) -> Settings:
+    """Complete the settings by those of the development service that runs in this directory.
+
+    Raises NothingRuns where they lack a database and there is none. Outside development they stay as they are.
+    """
+    if not settings.in_development:
+        return settings
+    home = Path.cwd() / HOME
+    settings = with_development_secrets(settings, home)
+    if settings.database_url is not None and settings.mpesa_base_url is not None:
+        return settings
+    note = running.read(home)
+    url = settings.database_url or (SecretStr(note.database_url) if note.database_url else None)
+    return settings.model_copy(
+        update={
+            "database_url": url,
+            "mpesa_base_url": settings.mpesa_base_url or note.safaricom_url,
+            "mpesa_certificate": settings.mpesa_certificate or note.certificate_pem,
+            "mpesa_callback_base_url": settings.mpesa_callback_base_url or note.callback_base_url,
+        }
+    )
 
 
 def with_development_secrets(settings: Settings, home: Path) -> Settings:
@@ -120,21 +189,20 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    env: Environment,
+    app: FastAPI,
+    settings: Settings,
     listener: socket.socket,
     *,
     on_ready: Callable[[str], Awaitable[None]],
     console: bool = False,
 ) -> None:
-    """Serve until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL."""
-    settings = env.settings
+    """Serve `app` until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL."""
     logs.configure(
         level=settings.log_level,
         environment=settings.environment,
         version=settings.app_version,
         console=console and sys.stdout.isatty(),
     )
-    app = create_app(settings, stead=env.stead)
     config = uvicorn.Config(
         app,
         loop="none",

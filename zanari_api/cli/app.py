@@ -15,6 +15,7 @@ import typer
 from pydantic import SecretStr
 
 from zanari_api import serving
+from zanari_api.assembly import NOBODY
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
@@ -25,8 +26,10 @@ from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.demo import Demo, NotSeeded
 from zanari_api.sandbox.postgres import EmbeddedPostgresError
+from zanari_api.sandbox.running import NothingRuns
 from zanari_api.serving import PortInUse
 from zanari_api.settings import Settings, SettingsInvalid
+from zanari_api.worker import create_worker
 
 app = typer.Typer(
     name="zanari",
@@ -36,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError)
+EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError, NothingRuns)
 
 
 def main() -> None:
@@ -62,6 +65,15 @@ def dev() -> None:
     if not settings.in_development:
         fail("dev is for ENVIRONMENT=development; use serve")
     run(_dev(settings))
+
+
+@app.command()
+def worker() -> None:
+    """Work on what is due: prompts, payouts, collections, callbacks, schedules. Several may run.
+
+    In development it joins the service that runs in this directory. SIGTERM lets it finish what it began.
+    """
+    run(_worker(Settings.load()))
 
 
 @app.command()
@@ -167,37 +179,50 @@ def openapi(
 
 async def _serve(settings: Settings) -> None:
     with serving.bind(settings.host, settings.port) as listener:
-        async with serving.environment(settings, on_progress=progress) as env:
+        port = listener.getsockname()[1]
+        async with serving.environment(settings, on_progress=progress, port=port) as env:
 
             async def ready(base_url: str) -> None:
                 progress(f"Serving {base_url}")
 
-            await serving.serve(env, listener, on_ready=ready)
+            app = create_app(env.settings, stead=env.stead)
+            await serving.serve(app, env.settings, listener, on_ready=ready)
 
 
 async def _dev(settings: Settings) -> None:
     with serving.bind(settings.host, settings.port) as listener:
-        async with serving.environment(settings, on_progress=progress) as env:
+        port = listener.getsockname()[1]
+        async with serving.environment(settings, on_progress=progress, port=port) as env:
+            app = create_app(env.settings, stead=env.stead, with_worker=True)
 
             async def ready(base_url: str) -> None:
-                if env.mint is None:
-                    say(f"Serving {base_url}; SUPABASE_URL is set, so there is no demo saver.")
+                if env.mint is None or env.safaricom is None:
+                    say(f"Serving {base_url}; it is not all emulated, so there is no demo saver.")
                     return
                 made = Demo(
                     base_url=base_url,
                     token=env.mint.mint(demo.DEMO_SAVER, demo.DEMO_PHONE),
                     webhook_secret=_first(env.settings.mpesa_webhook_secret),
-                    callback_token=_first(env.settings.mpesa_callback_tokens),
-                    shortcode=env.settings.mpesa_shortcode or "",
+                    safaricom_url=env.settings.mpesa_base_url or "",
                 )
                 try:
-                    await demo.seed(made)
+                    await demo.seed(made, env.safaricom)
                 except NotSeeded as reason:
                     progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
                     return
                 say(demo.instructions(made, receipt=new_receipt()))
 
-            await serving.serve(env, listener, on_ready=ready, console=True)
+            await serving.serve(app, env.settings, listener, on_ready=ready, console=True)
+
+
+async def _worker(settings: Settings) -> None:
+    settings = serving.beside_running(settings)
+    with serving.bind(settings.host, settings.worker_port) as listener:
+
+        async def ready(base_url: str) -> None:
+            progress(f"Working; metrics and health at {base_url}")
+
+        await serving.serve(create_worker(settings, stead=NOBODY), settings, listener, on_ready=ready)
 
 
 async def _migrate(*, dry_run: bool) -> None:

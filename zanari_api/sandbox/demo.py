@@ -1,6 +1,8 @@
 """Seeds a demo saver through the running API, as the app and M-PESA would, and says what to try. Writes no table."""
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,13 +10,14 @@ from uuid import UUID
 
 import httpx
 
-from zanari_api.kit.clock import EAT
 from zanari_api.mpesa.signature import sign
+from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 
 DEMO_SAVER: Final = UUID("018f0000-0000-7000-8000-000000000001")
 DEMO_PHONE: Final = "254712345678"
 DEMO_GOAL: Final = "School fees"
-FIRST_DEPOSIT_RECEIPT: Final = "DEMO000001"
+FIRST_DEPOSIT_CENTS: Final = 50_000
+ARRIVES_WITHIN_S: Final = 20
 
 
 class NotSeeded(Exception):  # noqa: N818 (reads as what it says)
@@ -28,34 +31,30 @@ class Demo:
     base_url: str
     token: str
     webhook_secret: str
-    callback_token: str
-    shortcode: str
+    safaricom_url: str
 
 
-async def seed(demo: Demo) -> None:
-    """Make the demo saver, a goal and KES 500 in the wallet; what is there already stays. Raises NotSeeded."""
+async def seed(demo: Demo, safaricom: SafaricomEmulator) -> None:
+    """Make the demo saver, a goal and KES 500 in the wallet; what is there already stays. Raises NotSeeded.
+
+    The money comes as it would in life: paid to our paybill from the saver's phone.
+    """
     headers = {"Authorization": f"Bearer {demo.token}"}
     async with httpx.AsyncClient(base_url=demo.base_url, headers=headers, timeout=30) as client:
         profile = await _json(client, "GET", "/api/v1/users/me")
         goals = await _json(client, "GET", "/api/v1/goals")
-        if all(goal["is_default"] for goal in goals["data"]):
-            goal = {"name": DEMO_GOAL, "emoji": "🎓", "target_cents": 5_000_000}
-            await _json(client, "POST", "/api/v1/goals", goal)
-        await _json(
-            client,
-            "POST",
-            f"/callbacks/{demo.callback_token}/c2b/confirmation",
-            {
-                "TransactionType": "Pay Bill",
-                "TransID": FIRST_DEPOSIT_RECEIPT,
-                "TransTime": datetime.now(EAT).strftime("%Y%m%d%H%M%S"),
-                "TransAmount": "500.00",
-                "BusinessShortCode": demo.shortcode,
-                "BillRefNumber": profile["member_code"],
-                "MSISDN": "2547 ***** 678",
-                "FirstName": "DEMO",
-            },
+        if any(not goal["is_default"] for goal in goals["data"]):
+            return
+        goal = {"name": DEMO_GOAL, "emoji": "🎓", "target_cents": 5_000_000}
+        await _json(client, "POST", "/api/v1/goals", goal)
+        await safaricom.pay_bill(
+            amount_cents=FIRST_DEPOSIT_CENTS, account_reference=profile["member_code"], msisdn=DEMO_PHONE
         )
+        deadline = time.monotonic() + ARRIVES_WITHIN_S
+        while (await _json(client, "GET", "/api/v1/users/me/wallet"))["balance_cents"] == 0:
+            if time.monotonic() > deadline:
+                raise NotSeeded("the first deposit's confirmation did not come")
+            await asyncio.sleep(0.1)
 
 
 def spend_body(
@@ -95,8 +94,9 @@ async def _json(client: httpx.AsyncClient, method: str, path: str, body: object 
 def instructions(demo: Demo, *, receipt: str) -> str:
     """Return what to read, what to paste and what to look at then."""
     body = spend_body(receipt=receipt, amount="147")
+    authorization = f"-H 'Authorization: Bearer {demo.token}'"
     return f"""
-Zanari is serving {demo.base_url}
+Zanari is serving {demo.base_url}, with its worker; an emulator of Safaricom listens at {demo.safaricom_url}
 
   API docs      {demo.base_url}/docs
   demo saver    +{DEMO_PHONE}, KES 500 deposited, goal "{DEMO_GOAL}"
@@ -108,9 +108,17 @@ Spend KES 147 at a shop: paste this (its signature is good for five minutes; `za
 
 KES 3 went from the wallet to the goal. Paste it again: the answer is the same, marked duplicate. Then look at
 
-  curl -s {demo.base_url}/api/v1/goals -H 'Authorization: Bearer {demo.token}'
-  curl -s {demo.base_url}/api/v1/transactions -H 'Authorization: Bearer {demo.token}'
+  curl -s {demo.base_url}/api/v1/goals {authorization}
+  curl -s {demo.base_url}/api/v1/transactions {authorization}
   curl -s {demo.base_url}/metrics | grep zanari_spends
 
-Ctrl-C stops everything; the data stays in .zanari/.
+Deposit KES 200 by a prompt on the saver's phone, then press its buttons
+
+  curl -s {demo.base_url}/api/v1/mpesa/deposits {authorization} \\
+    -H "Idempotency-Key: $(uuidgen)" -H 'Content-Type: application/json' -d '{{"amount_cents": 20000}}'
+  zanari phone prompts          what is on the emulated phones
+  zanari phone approve          or: cancel, wrong-pin, time-out
+  zanari phone --help           pay the paybill, lose a callback, look at Safaricom's books
+
+`zanari reconcile` compares our books with Safaricom's. Ctrl-C stops everything; the data stays in .zanari/.
 """

@@ -19,6 +19,7 @@ class Running:
     database_url: str | None
     safaricom_url: str | None
     certificate_pem: str | None
+    callback_base_url: str | None
 
 
 class NothingRuns(Exception):  # noqa: N818 (reads as what it says)
@@ -26,15 +27,12 @@ class NothingRuns(Exception):  # noqa: N818 (reads as what it says)
 
 
 @contextmanager
-def noted(
-    home: Path, *, database_url: str | None, safaricom_url: str | None, certificate_pem: str | None
-) -> Generator[None]:
+def noted(home: Path, running: Running) -> Generator[None]:
     """Keep the note for as long as the block runs. Readable by its owner only."""
     path = home / FILE
-    note = Running(os.getpid(), database_url, safaricom_url, certificate_pem)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(asdict(note), file)
+        json.dump(asdict(running), file)
     try:
         yield
     finally:
