@@ -156,7 +156,7 @@ class Caller:
             "PartyB": WANJIKU,
             "Occassion": "",
         }
-        return await self.post("/mpesa/b2c/v3/paymentrequest", self.asking(**body, **{}) | changes)
+        return await self.post("/mpesa/b2c/v3/paymentrequest", self.asking(**body) | changes)
 
     async def ask_status(self, **changes: Any) -> httpx.Response:
         body = {

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import date, datetime
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -15,13 +16,16 @@ from starlette.responses import Response
 from zanari_api.kit.clock import Clock
 from zanari_api.sandbox.safaricom.books import Account, Books, Kind, Movement, Opening, Story
 from zanari_api.sandbox.safaricom.c2b import Payment
+from zanari_api.sandbox.safaricom.control import Control
 from zanari_api.sandbox.safaricom.core import Core, Delays
 from zanari_api.sandbox.safaricom.courier import Delivery
-from zanari_api.sandbox.safaricom.credentials import Certificate, Secrets
+from zanari_api.sandbox.safaricom.credentials import Secrets
 from zanari_api.sandbox.safaricom.faults import FaultPlan
 from zanari_api.sandbox.safaricom.gate import Flows, Gate
 from zanari_api.sandbox.safaricom.handsets import Answer, Behaviour, Handset, Handsets, Prompt
 from zanari_api.sandbox.safaricom.ids import Ids
+from zanari_api.sandbox.safaricom.state import State
+from zanari_api.sandbox.safaricom.statement import statement_csv
 
 PAYBILL: Final = "600000"
 PAYOUT_SHORTCODE: Final = "600001"
@@ -78,10 +82,11 @@ class SafaricomEmulator:
         """
         self.seed = secrets.randbits(32) if seed is None else seed
         self.loop: asyncio.AbstractEventLoop | None = None
+        state = State(state_file)
         self._core = Core(
             clock=clock or Clock(),
             ids=Ids(self.seed),
-            books=Books(shortcodes),
+            books=Books(state.openings(shortcodes)),
             handsets=Handsets(behaviour=behaviour),
             secrets=Secrets(
                 consumer_key=consumer_key,
@@ -90,11 +95,12 @@ class SafaricomEmulator:
                 initiator_name=initiator_name,
                 initiator_password=initiator_password,
             ),
-            certificate=Certificate(),
+            certificate=state.certificate(),
             delays=delays or Delays(),
             organisation=organisation,
         )
         self._core.external_validation = external_validation
+        state.fill(self._core)
         self._flows = Flows(self._core)
         self._gate = Gate(self._core, self._flows)
 
@@ -146,7 +152,7 @@ class SafaricomEmulator:
             return self._gate.no_such_method()
 
         return Starlette(
-            routes=self._gate.routes(),
+            routes=[*self._gate.routes(), *Control(self).routes()],
             lifespan=lifespan,
             exception_handlers={404: not_found, 405: no_method},
         )
@@ -255,6 +261,14 @@ class SafaricomEmulator:
     async def unlock_initiator(self) -> None:
         """Forget wrong passwords."""
         self._core.wrong_passwords = 0
+
+    def statement_csv(self, shortcode: str, day: date, account: Account | str = Account.UTILITY) -> str:
+        """Return an account's statement of a Nairobi day, in the columns that `statement` describes."""
+        return statement_csv(self._core, shortcode, day, Account(account))
+
+    def now(self) -> datetime:
+        """Return the time by the emulator's clock."""
+        return self._core.clock.now()
 
     def _post(self, shortcode: str, changes: Sequence[tuple[Account, int, Story]]) -> str:
         now = self._core.clock.now()

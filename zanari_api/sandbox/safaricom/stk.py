@@ -174,8 +174,9 @@ class Prompting:
             at=now,
             balance_cents=0,
         )
+        # Both are kept together: a restart must not call a payment unanswered.
+        push.outcome = outcome("0", draft.receipt)
         payment = self._payments.book(draft, kind=Kind.PROMPTED)
-        push.outcome = outcome("0", payment.receipt)
         self._payments.announce(payment, core.faults.take(Flow.C2B, Place.ANSWER), hurry=hurry)
         return push.outcome
 
