@@ -24,6 +24,7 @@ COMPLETE = {
     "ENVIRONMENT": "production",
     "DATABASE_URL": "postgresql://zanari_service@db.test/postgres",
     "SUPABASE_URL": "https://project.supabase.test",
+    "SUPABASE_ANON_KEY": "a publishable key",
     "PII_KEYS": "k1:" + "A" * 43 + "=",
     "MPESA_SHORTCODE": "600000",
     "MPESA_WEBHOOK_SECRET": "one",
@@ -41,7 +42,7 @@ COMPLETE = {
 
 @pytest.fixture(autouse=True)
 def _no_variables_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*Settings.model_fields, "feature_roundup_enabled"):
+    for name in (*Settings.model_fields, "feature_roundup_enabled", "supabase_publishable_key"):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
@@ -102,6 +103,14 @@ def test_round_ups_have_two_names(given: Give, name: str) -> None:
     assert not Settings.load().feature_rollup_enabled
 
 
+@pytest.mark.parametrize("name", ["SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"])
+def test_the_publishable_key_has_two_names(given: Give, name: str) -> None:
+    given(**{name: SHOWN})
+    key = Settings.load().supabase_anon_key
+    assert key is not None
+    assert key.get_secret_value() == SHOWN
+
+
 def test_lists_are_comma_separated_and_an_empty_value_is_none(given: Give) -> None:
     given(CORS_ORIGINS="https://a.test, https://b.test,", REDIS_URL=" ", TRUSTED_PROXIES="")
     read = Settings.load()
@@ -157,6 +166,7 @@ def test_staging_starts_without_anything_that_could_sign_the_webhook(given: Give
         ("TRUSTED_PROXIES", SHOWN),
         ("RATE_LIMIT_SAVER", SHOWN),
         ("RATE_LIMIT_ADDRESS", "0"),
+        ("RATE_LIMIT_PIN", "0"),
         ("FEATURE_ROLLUP_ENABLED", SHOWN),
         ("FEATURE_GOALS_ENABLED", SHOWN),
     ],

@@ -13,7 +13,7 @@ from zanari_api.daraja.credential import read_certificate
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.kit.clock import Clock, utc_now
 from zanari_api.me.provisioning import provision
-from zanari_api.mpesa.config import CallbackTokens, MpesaConfig
+from zanari_api.mpesa.config import CallbackSources, CallbackTokens, MpesaConfig
 from zanari_api.mpesa.inbox import Intake
 from zanari_api.mpesa.signature import SignatureVerifier
 from zanari_api.roundups.spends import Policy
@@ -154,8 +154,20 @@ def _mpesa_config(settings: Settings) -> MpesaConfig:
             "MPESA_CALLBACK_TOKENS", lambda: CallbackTokens.parse(_entries(settings.mpesa_callback_tokens))
         ),
         shortcodes=frozenset(_shortcodes(settings)),
+        sources=checked("MPESA_IP_ALLOWLIST", lambda: _sources(settings)),
+        callback_base_url=(settings.mpesa_callback_base_url or "").rstrip("/"),
+        pull_msisdn=settings.mpesa_pull_number,
         refused_log=LogBudget("credential_refused"),
+        source_log=LogBudget("callback_source_not_listed"),
+        deferred_log=LogBudget("callback_deferred"),
     )
+
+
+def _sources(settings: Settings) -> CallbackSources:
+    enforced = settings.mpesa_ip_allowlist_enforced
+    if enforced is None:
+        enforced = settings.mpesa_environment == PRODUCTION
+    return CallbackSources(settings.mpesa_ip_allowlist, enforced=enforced)
 
 
 def _daraja(settings: Settings, runtime: Runtime) -> DarajaClient:

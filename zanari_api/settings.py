@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     supabase_url: Annotated[Optional, _url("https", "http")] = None
     """The Supabase project, issuer of access tokens. Unset in development: an emulator of Supabase Auth."""
 
+    supabase_anon_key: Annotated[
+        OptionalSecret, Field(validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"))
+    ] = None
+    """The project's publishable (anon) key, with which Supabase Auth is asked whether a session still stands."""
+
     supabase_jwt_secret: OptionalSecret = None
     """The legacy shared secret of HS256 tokens. Leave it unset where tokens are signed with ES256 or RS256."""
 
@@ -185,6 +190,9 @@ class Settings(BaseSettings):
     rate_limit_address: Annotated[int, Field(ge=1)] = 6000
     """Requests a minute for one address; carriers put many savers behind one."""
 
+    rate_limit_pin: Annotated[int, Field(ge=1)] = 10
+    """Requests a minute for one saver on the PIN's routes."""
+
     feature_rollup_enabled: Annotated[
         bool, Field(validation_alias=AliasChoices("FEATURE_ROLLUP_ENABLED", "FEATURE_ROUNDUP_ENABLED"))
     ] = True
@@ -217,6 +225,7 @@ class Settings(BaseSettings):
             "DATABASE_URL": self.database_url,
             "SUPABASE_URL": self.supabase_url,
             "PII_KEYS": self.pii_keys,
+            "SUPABASE_ANON_KEY": self.supabase_anon_key,
             "MPESA_SHORTCODE": self.mpesa_shortcode,
             "MPESA_CALLBACK_TOKENS": self.mpesa_callback_tokens,
             "MPESA_CALLBACK_BASE_URL": self.mpesa_callback_base_url,

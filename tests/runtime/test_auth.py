@@ -5,6 +5,7 @@ import base64
 import json
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -75,6 +76,29 @@ async def test_the_legacy_secret_works_where_it_is_configured(
     token = jwt.encode(claims(), LEGACY_SECRET, "HS256")
     assert (await legacy_verifier.verify(token)).saver_id == SAVER
     await refused(verifier, token)
+
+
+async def test_a_sign_in_is_as_old_as_its_newest_proof_and_a_refreshed_token_is_none(
+    verifier: TokenVerifier, mint: TokenMint
+) -> None:
+    amr = [
+        {"method": "password", "timestamp": 1_700_000_000},
+        {"method": "otp", "timestamp": 1_700_000_500},
+        {"method": "token_refresh", "timestamp": 1_700_009_000},
+    ]
+    principal = await verifier.verify(mint.mint(SAVER, amr=amr))
+    assert principal.signed_in_at == datetime(2023, 11, 14, 22, 21, 40, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("amr", [
+    None, [], "otp", ["otp"], [None], {"method": "otp", "timestamp": 1_700_000_000}, [{"method": "otp"}],
+    [{"timestamp": 1_700_000_000}], [{"method": "otp", "timestamp": "1700000000"}],
+    [{"method": "otp", "timestamp": 10**30}], [{"method": "token_refresh", "timestamp": 1_700_000_000}],
+], ids=repr)  # fmt: skip
+async def test_a_token_that_does_not_say_when_is_of_nobody_who_has_just_signed_in(
+    verifier: TokenVerifier, mint: TokenMint, amr: object
+) -> None:
+    assert (await verifier.verify(mint.mint(SAVER, amr=amr))).signed_in_at is None
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ REQUIRED_CLAIMS: Final = ("exp", "iat", "iss", "aud", "sub")
 LEEWAY_S: Final = 10
 CACHED_TOKENS_MAX: Final = 20_000
 TOKEN_MAX_CHARS: Final = 8192
+NO_PROOF: Final = frozenset({"token_refresh", "anonymous"})
+"""Methods in an `amr` claim by which nobody proved anything."""
 UUID_TEXT: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 PHONE_CLAIM: Final = re.compile(r"\+?[0-9]{6,15}")
 
@@ -57,6 +59,8 @@ class Principal:
     """The digits of the `phone` claim as Auth wrote them; None when there is no confirmed number."""
     issued_at: datetime
     expires_at: datetime
+    signed_in_at: datetime | None = None
+    """When the person last proved who they are, which no refreshed token does; None where Auth does not say."""
 
 
 class TokenVerifier:
@@ -170,4 +174,20 @@ def _principal(claims: Mapping[str, Any]) -> Principal:
         phone=phone if isinstance(phone, str) and PHONE_CLAIM.fullmatch(phone) else None,
         issued_at=issued_at,
         expires_at=expires_at,
+        signed_in_at=_signed_in_at(claims.get("amr")),
     )
+
+
+def _signed_in_at(methods: object) -> datetime | None:
+    """Return when the newest method of the `amr` claim was used; entries of another form count for nothing."""
+    used_at: list[int] = []
+    for method in cast("list[object]", methods) if isinstance(methods, list) else ():
+        match method:
+            case {"method": str(name), "timestamp": int(second)} if name not in NO_PROOF:
+                used_at.append(second)
+            case _:
+                continue
+    try:
+        return datetime.fromtimestamp(max(used_at), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

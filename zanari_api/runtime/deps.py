@@ -19,6 +19,7 @@ from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.runtime.idempotency import Once
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
+from zanari_api.runtime.session import SessionChecker
 
 T = TypeVar("T")
 
@@ -50,6 +51,7 @@ class Runtime:
     keyring: Keyring
     service_keys: ServiceKeyStore
     verifier: TokenVerifier
+    sessions: SessionChecker
     limiter: RateLimiter
     activity: Activity
     metrics: Metrics
@@ -77,6 +79,8 @@ class Saver:
 
     id: UUID
     runtime: Runtime
+    signed_in_at: datetime | None
+    """When this saver last proved to Supabase Auth who they are, as far as the token says."""
 
     async def read(self, work: Callable[[Tx], Awaitable[T]]) -> T:
         async with self.runtime.database.transaction(Role.API, self.id) as tx:
@@ -107,10 +111,25 @@ async def current_saver(
         if len(runtime.known) > KNOWN_PRINCIPALS_MAX:
             runtime.known.popitem(last=False)
     runtime.activity.seen(principal.saver_id)
-    return Saver(principal.saver_id, runtime)
+    return Saver(principal.saver_id, runtime, principal.signed_in_at)
 
 
 CurrentSaver = Annotated[Saver, Depends(current_saver)]
+
+
+async def live_session(
+    saver: CurrentSaver, credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]
+) -> Saver:
+    """Have Supabase Auth say that the session still stands: for routes that send money out or set a PIN.
+
+    A verified token is not enough there, since it outlives a sign-out. Raises SessionEnded, AuthUnavailable.
+    """
+    await saver.runtime.sessions.ensure_live(credentials.credentials, saver_id=saver.id)
+    return saver
+
+
+LiveSession = Annotated[Saver, Depends(live_session)]
+"""The current saver, whose session Supabase Auth has just confirmed."""
 
 
 async def idempotent(
