@@ -13,6 +13,8 @@ from zanari_api.goals.router import router as goals_router
 from zanari_api.kit.clock import Clock
 from zanari_api.me.router import router as me_router
 from zanari_api.mpesa.callback_router import router as callback_router
+from zanari_api.mpesa.config import SOURCE_MODES, Flow
+from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.inbox import Outcome as CallbackOutcome
 from zanari_api.mpesa.router import router as mpesa_router
 from zanari_api.roundups.router import router as rule_router
@@ -66,6 +68,8 @@ def create_app(
     app.state.parts = parts
     app.state.runtime = runtime
     app.state.mpesa = mpesa
+    addresses = checked("TRUSTED_PROXIES", lambda: ClientAddresses(settings.trusted_proxies))
+    app.state.addresses = addresses
     for router in (
         users_router,
         me_router,
@@ -80,17 +84,17 @@ def create_app(
         app.include_router(router)
     problems.install(app, metrics=runtime.metrics)
     _start_at_zero(app, runtime.metrics)
-    _add_middleware(app, settings, runtime)
+    _add_middleware(app, settings, runtime, addresses)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime) -> None:
+def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime, addresses: ClientAddresses) -> None:
     """Wrap the app, innermost first: what is outermost sees every request and every answer."""
     app.add_middleware(LimitBody, metrics=runtime.metrics)
     app.add_middleware(
         LimitAddress,
         limiter=runtime.limiter,
-        addresses=checked("TRUSTED_PROXIES", lambda: ClientAddresses(settings.trusted_proxies)),
+        addresses=addresses,
         metrics=runtime.metrics,
     )
     if settings.cors_origins:
@@ -124,4 +128,5 @@ def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
     metrics.start_problems_at_zero()
     metrics.start_routes_at_zero(known_routes(app))
     metrics.start_at_zero(metrics.spends, SpendOutcome, ("none", *Reason))
-    metrics.start_at_zero(metrics.callbacks, ("c2b_validation", "c2b_confirmation"), CallbackOutcome)
+    metrics.start_at_zero(metrics.callbacks, CallbackKind, CallbackOutcome)
+    metrics.start_at_zero(metrics.callback_sources_refused, Flow, SOURCE_MODES)

@@ -171,4 +171,6 @@ async def test_forged_tokens_write_few_lines(serve: Serve, written: Written) -> 
     async with serve(mpesa_callback_tokens=SecretStr("a1" * 16)) as attacked:
         for _ in range(40):
             await attacked.call_back(CONFIRMATION, b"{}", callback_token="0" * 48)
-    assert len([line for line in written.lines if line["level"] in {"info", "warning"}]) < 20
+    # What the server that stands in for Safaricom says of its own start is not the service's.
+    lines = [line for line in written.lines if line["event"] != "library_logged"]
+    assert len([line for line in lines if line["level"] in {"info", "warning"}]) < 20

@@ -94,6 +94,15 @@ class Metrics:
             "zanari_ledger_posts_total", "Transfers given to the ledger.", "kind", "outcome"
         )
         self.callbacks = self._counter("zanari_callbacks_total", "M-PESA callbacks.", "kind", "outcome")
+        self.callback_sources_refused = self._counter(
+            "zanari_callbacks_source_refused_total",
+            "Callbacks with a valid token from an address that is not listed.",
+            "flow",
+            "mode",
+        )
+        self.recovered_payments = self._counter(
+            "zanari_recovered_payments_total", "Payments whose confirmation never came, found by a pull."
+        )
         self.start_at_zero(self.webhook_requests, WEBHOOK_OUTCOMES)
 
     def _declare_refusals(self) -> None:
