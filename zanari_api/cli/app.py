@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from zanari_api import serving
 from zanari_api.assembly import NOBODY
+from zanari_api.cli import phone as phone_verbs
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
@@ -38,6 +39,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(phone_verbs.app, name="phone")
 
 EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError, NothingRuns)
 
