@@ -52,6 +52,7 @@ CREATE TABLE mpesa.balance_requests (
 );
 COMMENT ON TABLE mpesa.balance_requests IS 'Each question for a shortcode''s balances, stored before it is asked.';
 CREATE INDEX balance_requests_newest ON mpesa.balance_requests (shortcode, requested_at DESC);
+CREATE INDEX balance_requests_unnamed ON mpesa.balance_requests (requested_at) WHERE conversation_id IS NULL;
 
 ALTER TABLE mpesa.balance_requests ENABLE ROW LEVEL SECURITY;
 CREATE POLICY balance_requests_for_the_system ON mpesa.balance_requests TO zanari_system USING (true);
@@ -210,15 +211,21 @@ GRANT SELECT, INSERT, UPDATE ON mpesa.fees TO zanari_system;
 CREATE TABLE mpesa.statements (
     id uuid CONSTRAINT statements_pkey PRIMARY KEY,
     shortcode text NOT NULL,
+    account text NOT NULL
+        CONSTRAINT statements_account_known CHECK (account IN ('utility', 'working', 'charges_paid')),
     day date NOT NULL,
     digest bytea NOT NULL,
     lines bigint NOT NULL CONSTRAINT statements_lines_not_negative CHECK (lines >= 0),
     operator text NOT NULL,
     imported_at timestamptz NOT NULL,
-    CONSTRAINT statements_imported_once UNIQUE (shortcode, day, digest)
+    CONSTRAINT statements_imported_once UNIQUE (shortcode, account, day, digest)
 );
 COMMENT ON TABLE mpesa.statements IS 'Which statement files were compared, for which closed day. The lines themselves name people and are not kept.';
 
 ALTER TABLE mpesa.statements ENABLE ROW LEVEL SECURITY;
 CREATE POLICY statements_for_the_system ON mpesa.statements TO zanari_system USING (true);
-GRANT SELECT, INSERT, UPDATE ON mpesa.statements TO zanari_system;
+GRANT SELECT, INSERT ON mpesa.statements TO zanari_system;
+
+-- What a statement is matched by. The table is as new as this one.
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX payouts_by_late_receipt ON savings.payouts (late_receipt) WHERE late_receipt IS NOT NULL;
