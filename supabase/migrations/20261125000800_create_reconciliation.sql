@@ -83,9 +83,8 @@ CREATE TABLE mpesa.reversals (
     receipt text NOT NULL,
     shortcode text NOT NULL,
     amount_cents bigint NOT NULL CONSTRAINT reversals_amount_positive CHECK (amount_cents > 0),
-    saver_id uuid,
-    deposit_id uuid,
-    suspense_item_id uuid,
+    saver_id uuid NOT NULL,
+    deposit_id uuid NOT NULL,
     operator text NOT NULL,
     evidence text NOT NULL,
     state text NOT NULL CONSTRAINT reversals_state_known
@@ -105,8 +104,6 @@ CREATE TABLE mpesa.reversals (
     lease_id uuid,
     dead_at timestamptz,
     last_error text,
-    CONSTRAINT reversals_of_one_thing CHECK (num_nonnulls(deposit_id, suspense_item_id) = 1),
-    CONSTRAINT reversals_deposit_of_a_saver CHECK ((deposit_id IS NULL) = (saver_id IS NULL)),
     CONSTRAINT reversals_finished_at_end CHECK ((finished_at IS NOT NULL) = (state IN ('settled', 'failed')))
 );
 COMMENT ON TABLE mpesa.reversals IS

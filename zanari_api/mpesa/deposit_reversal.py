@@ -16,6 +16,7 @@ from zanari_api.deposits import corrections
 from zanari_api.deposits.correction_queries import Proof
 from zanari_api.deposits.corrections import ReversalCause
 from zanari_api.kit.ids import new_id
+from zanari_api.kit.money import CENTS_PER_SHILLING
 from zanari_api.mpesa import breaks, reversal_queries, taking_back
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
@@ -69,6 +70,9 @@ class Asked(StrEnum):
     UNKNOWN_RECEIPT = "unknown_receipt"
     "our books have no deposit with this receipt"
 
+    NOT_WHOLE_SHILLINGS = "not_whole_shillings"
+    "Safaricom takes whole shillings back only"
+
 
 async def request(tx: Tx, *, receipt: str, evidence: str, operator: str, now: datetime) -> Asked:
     """Store a wish to have a deposit taken back; the worker asks Safaricom for it, once. Audited."""
@@ -77,6 +81,8 @@ async def request(tx: Tx, *, receipt: str, evidence: str, operator: str, now: da
         return Asked.UNKNOWN_RECEIPT
     if await corrections.find_reversal(tx, deposit) is not None:
         return Asked.REVERSED_BEFORE
+    if deposit.amount_cents % CENTS_PER_SHILLING:
+        return Asked.NOT_WHOLE_SHILLINGS
     new = NewReversal(
         id=new_id(),
         receipt=receipt,
@@ -84,7 +90,6 @@ async def request(tx: Tx, *, receipt: str, evidence: str, operator: str, now: da
         amount_cents=deposit.amount_cents,
         saver_id=deposit.saver_id,
         deposit_id=deposit.id,
-        suspense_item_id=None,
         operator=operator,
         evidence=evidence,
         requested_at=now,
@@ -244,8 +249,7 @@ async def _find(tx: Tx, result: ResultCallback, told: ReversalResult) -> Reversa
 
 async def _lock(tx: Tx, found: Found) -> ReversalRequest:
     """Lock the saver, then the reversal."""
-    if found.saver_id is not None:
-        await users.lock_saver(tx, saver_id=found.saver_id)
+    await users.lock_saver(tx, saver_id=found.saver_id)
     reversal = await reversal_queries.lock_reversal(tx, reversal_id=found.id)
     assert reversal is not None  # noqa: S101 (it was found, and none is ever deleted)
     return reversal

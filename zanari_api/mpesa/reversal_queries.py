@@ -11,10 +11,10 @@ from zanari_api.runtime.jobs import Backlog, Claim, Postponement
 
 INSERT_REVERSAL: Final[LiteralString] = """
     INSERT INTO mpesa.reversals (
-        id, receipt, shortcode, amount_cents, saver_id, deposit_id, suspense_item_id, operator, evidence, state,
-        requested_at, expires_at, due_at
+        id, receipt, shortcode, amount_cents, saver_id, deposit_id, operator, evidence, state, requested_at, expires_at,
+        due_at
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'requested', $10, $11, $10)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'requested', $9, $10, $9)
     ON CONFLICT (receipt) WHERE state NOT IN ('settled', 'failed') DO NOTHING
     RETURNING id
 """
@@ -133,7 +133,7 @@ class Found:
     """Which reversal, and whose deposit it takes back; neither ever changes."""
 
     id: UUID
-    saver_id: UUID | None
+    saver_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class ReversalRequest:
     receipt: str
     shortcode: str
     amount_cents: int
-    saver_id: UUID | None
+    saver_id: UUID
     state: str
     reason: str | None
     evidence: str
@@ -164,15 +164,14 @@ class ClaimedReversal(ReversalRequest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReversal:
-    """A reversal to ask for. Either `deposit_id` with its saver, or `suspense_item_id`."""
+    """A reversal to ask for."""
 
     id: UUID
     receipt: str
     shortcode: str
     amount_cents: int
-    saver_id: UUID | None
-    deposit_id: UUID | None
-    suspense_item_id: UUID | None
+    saver_id: UUID
+    deposit_id: UUID
     operator: str
     evidence: str
     requested_at: datetime
@@ -200,7 +199,6 @@ async def insert_reversal(tx: Tx, new: NewReversal) -> bool:
         new.amount_cents,
         new.saver_id,
         new.deposit_id,
-        new.suspense_item_id,
         new.operator,
         new.evidence,
         new.requested_at,
