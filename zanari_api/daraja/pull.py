@@ -88,15 +88,28 @@ def read_pull(body: bytes) -> PullPage:
 
 def pull_page_in(fields: Fields) -> PullPage | None:
     found = [*_rows_in(fields, 0)]
-    code = code_of(fields.get("ResponseCode")) or code_of(fields.get("ResponseStatus"))
-    if not found and code not in {_FOUND, _EMPTY}:
+    if not found and not _says_none(fields):
         return None
     rows = [_row(each) for each in found]
     return PullPage(rows=tuple(row for row in rows if row is not None), unread=rows.count(None))
 
 
+def _says_none(fields: Fields) -> bool:
+    """Tell whether a body without rows has room for them and a code of success; none may be written as nothing."""
+    code = code_of(fields.get("ResponseCode")) or code_of(fields.get("ResponseStatus"))
+    return code in {_FOUND, _EMPTY} and any(
+        _is_list(value) or (code == _EMPTY and (value is None or value == "")) for value in fields.values()
+    )
+
+
+def _is_list(value: JsonValue) -> bool:
+    if isinstance(value, str):
+        return value.lstrip().startswith("[")
+    return isinstance(value, Sequence)
+
+
 def _rows_in(value: JsonValue, depth: int) -> Iterator[Fields]:
-    """Find every object that has a receipt or a transaction's date, whatever it is wrapped in."""
+    """Find every object with a receipt or a date by a row's names, and more of a row, whatever it is wrapped in."""
     if depth > _DEEPEST:
         return
     match value:
@@ -104,7 +117,8 @@ def _rows_in(value: JsonValue, depth: int) -> Iterator[Fields]:
             yield from _rows_in(_unwrapped(value), depth + 1)
         case Mapping():
             lowered = {name.lower(): nested for name, nested in value.items()}
-            if not lowered.keys().isdisjoint({"transactionid", "trxdate"}):
+            known = lowered.keys() & _ROW_FIELDS
+            if len(known) > 1 and not known.isdisjoint({"transactionid", "trxdate"}):
                 yield lowered
                 return
             for nested in value.values():
