@@ -6,6 +6,7 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from zanari_api.deposits.rows import Intent
+from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Tx
 
 INSERT_INTENT: Final[LiteralString] = """
@@ -103,11 +104,11 @@ async def insert_intent(tx: Tx, wanted: Intent) -> Intent | None:
     )
 
 
-async def insert_event(tx: Tx, event: Event, *, saver_id: UUID, intent_id: UUID, event_id: UUID) -> None:
+async def insert_event(tx: Tx, event: Event, *, saver_id: UUID, intent_id: UUID) -> None:
     await tx.execute(
         INSERT_EVENT,
         saver_id,
-        event_id,
+        new_id(),
         intent_id,
         event.state,
         event.cause,

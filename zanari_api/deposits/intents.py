@@ -118,10 +118,8 @@ async def find_by_checkout_hash(tx: Tx, *, checkout_hash: bytes) -> Intent | Non
 
 
 async def note(tx: Tx, intent: Intent, event: Event) -> None:
-    """Record a step of an intent, or evidence for where it stands, in the transaction that takes it."""
-    await intent_queries.insert_event(
-        tx, event, saver_id=intent.saver_id, intent_id=intent.id, event_id=new_id()
-    )
+    """Record a step of an intent in the transaction that takes it."""
+    await intent_queries.insert_event(tx, event, saver_id=intent.saver_id, intent_id=intent.id)
     tx.note("intent", intent.purpose, event.state)
 
 

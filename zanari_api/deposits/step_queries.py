@@ -1,0 +1,283 @@
+"""Every statement by which the system moves an intent on; no decisions, no commits.
+
+What the worker writes is fenced by its lease. What Safaricom told us is true whoever heard it, and is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from zanari_api.deposits.rows import Channel, Intent
+from zanari_api.runtime.db import Tx
+from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+
+CLAIM_PROMPTS: Final[LiteralString] = """
+    UPDATE savings.intents AS i
+       SET lease_until = $3, lease_id = $1, attempts = attempts + 1
+      FROM (
+            SELECT saver_id, id
+              FROM savings.intents
+             WHERE state = 'requested' AND dead_at IS NULL AND due_at <= $2
+               AND (lease_until IS NULL OR lease_until <= $2)
+             ORDER BY due_at
+             LIMIT $4
+               FOR UPDATE SKIP LOCKED
+           ) AS due
+     WHERE i.saver_id = due.saver_id AND i.id = due.id
+    RETURNING i.saver_id, i.id, i.attempts, i.lease_id
+"""
+
+CLAIM_CHECKS: Final[LiteralString] = """
+    UPDATE savings.intents AS i
+       SET lease_until = $3, lease_id = $1, attempts = attempts + 1
+      FROM (
+            SELECT saver_id, id
+              FROM savings.intents
+             WHERE state <> 'requested' AND dead_at IS NULL AND due_at <= $2
+               AND (lease_until IS NULL OR lease_until <= $2)
+             ORDER BY due_at
+             LIMIT $4
+               FOR UPDATE SKIP LOCKED
+           ) AS due
+     WHERE i.saver_id = due.saver_id AND i.id = due.id
+    RETURNING i.saver_id, i.id, i.attempts, i.lease_id
+"""
+
+POSTPONE: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4 END, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND lease_id = $3
+"""
+
+COUNT_PROMPTS: Final[LiteralString] = """
+    SELECT due.due, due.oldest_due_at, dead.dead
+      FROM (
+            SELECT count(*) AS due, min(due_at) AS oldest_due_at
+              FROM savings.intents
+             WHERE state = 'requested' AND dead_at IS NULL AND due_at <= $1
+           ) AS due,
+           (
+            SELECT count(*) AS dead
+              FROM savings.intents
+             WHERE state = 'requested' AND dead_at > '-infinity'::timestamptz
+           ) AS dead
+"""
+
+COUNT_CHECKS: Final[LiteralString] = """
+    SELECT due.due, due.oldest_due_at, dead.dead
+      FROM (
+            SELECT count(*) AS due, min(due_at) AS oldest_due_at
+              FROM savings.intents
+             WHERE state <> 'requested' AND dead_at IS NULL AND due_at <= $1
+           ) AS due,
+           (
+            SELECT count(*) AS dead
+              FROM savings.intents
+             WHERE state <> 'requested' AND dead_at > '-infinity'::timestamptz
+           ) AS dead
+"""
+
+# Another open prompt of the saver's, or the same amount to the same number, whoever asks for it.
+FIND_OTHER_PROMPT: Final[LiteralString] = """
+    SELECT max(open_until)
+      FROM savings.intents
+     WHERE saver_id = $1 AND id <> $2
+       AND state IN ('requested', 'prompted', 'unresolved')
+       AND not_before <= $3 AND open_until > $3
+"""
+
+FIND_SAME_AMOUNT: Final[LiteralString] = """
+    SELECT max(submitting_at)
+      FROM savings.intents
+     WHERE blind_index = $1 AND amount_cents = $2 AND submitting_at > $3
+"""
+
+MARK_SUBMITTING: Final[LiteralString] = """
+    UPDATE savings.intents SET submitting_at = $4, open_until = $5
+     WHERE saver_id = $1 AND id = $2 AND lease_id = $3 AND state = 'requested' AND submitting_at IS NULL
+    RETURNING id
+"""
+
+MARK_NOT_SENT: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET submitting_at = NULL, due_at = $4, last_error = $5, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND lease_id = $3 AND state = 'requested'
+    RETURNING id
+"""
+
+PUT_OFF: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET due_at = $4, not_before = $5, open_until = $6, attempts = 0, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND lease_id = $3 AND state = 'requested'
+    RETURNING id
+"""
+
+# The handle is recorded even where the payment has overtaken the reply: the callback is found by it.
+MARK_PROMPTED: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET checkout_hash = $3, checkout_request_id = $4, prompted_at = $5,
+           state = CASE WHEN state IN ('requested', 'unresolved') THEN 'prompted' ELSE state END,
+           due_at = CASE WHEN state IN ('requested', 'unresolved') THEN $6 ELSE due_at END,
+           attempts = 0, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND submitting_at IS NOT NULL AND checkout_hash IS NULL
+    RETURNING state
+"""
+
+MARK_UNRESOLVED: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET state = 'unresolved', reason = $3, due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
+    RETURNING id
+"""
+
+MARK_FAILED: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET state = 'failed', reason = $3, finished_at = $4, due_at = NULL, attempts = 0, lease_until = NULL,
+           lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
+    RETURNING id
+"""
+
+MARK_SETTLED: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET state = 'settled', reason = NULL, settled_by = $3, receipt = $4, finished_at = $5, due_at = $6,
+           attempts = 0, dead_at = NULL, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND state <> 'settled'
+    RETURNING id
+"""
+
+ATTACH_RECEIPT: Final[LiteralString] = """
+    UPDATE savings.intents
+       SET receipt = $3, due_at = NULL, attempts = 0, dead_at = NULL, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND state = 'settled' AND receipt IS NULL
+    RETURNING id
+"""
+
+CHECK_AT: Final[LiteralString] = """
+    UPDATE savings.intents SET due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND lease_id = $3
+"""
+
+LIST_UNSENT_OF_NUMBER: Final[LiteralString] = """
+    SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
+           state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
+           finished_at, checkout_request_id, receipt, settled_by
+      FROM savings.intents
+     WHERE blind_index = $1 AND saver_id = $2 AND state = 'requested' AND submitting_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DueIntent:
+    """An intent that a worker has leased; what it is, is read under its saver's lock."""
+
+    saver_id: UUID
+    id: UUID
+    attempts: int
+    lease_id: UUID
+
+
+async def claim_prompts(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
+    return await tx.fetch_all(
+        DueIntent, CLAIM_PROMPTS, claim.lease_id, claim.now, claim.lease_until, claim.limit
+    )
+
+
+async def claim_checks(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
+    return await tx.fetch_all(
+        DueIntent, CLAIM_CHECKS, claim.lease_id, claim.now, claim.lease_until, claim.limit
+    )
+
+
+async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:
+    await tx.execute(
+        POSTPONE,
+        row.saver_id,
+        row.id,
+        row.lease_id,
+        postponement.due_at,
+        postponement.error,
+        postponement.dead,
+    )
+
+
+async def count_prompts(tx: Tx, now: datetime) -> Backlog:
+    return await tx.fetch_one(Backlog, COUNT_PROMPTS, now) or Backlog(0, None, 0)
+
+
+async def count_checks(tx: Tx, now: datetime) -> Backlog:
+    return await tx.fetch_one(Backlog, COUNT_CHECKS, now) or Backlog(0, None, 0)
+
+
+async def find_other_prompt(tx: Tx, intent: Intent, *, now: datetime) -> datetime | None:
+    """Return until when another prompt of the saver's is open."""
+    return await tx.fetch_value(datetime, FIND_OTHER_PROMPT, intent.saver_id, intent.id, now)
+
+
+async def find_same_amount(tx: Tx, intent: Intent, *, since: datetime) -> datetime | None:
+    """Return when the same amount was last asked of the same number."""
+    return await tx.fetch_value(datetime, FIND_SAME_AMOUNT, intent.blind_index, intent.amount_cents, since)
+
+
+async def mark_submitting(tx: Tx, due: DueIntent, *, now: datetime, open_until: datetime) -> bool:
+    changed = await tx.fetch_value(UUID, MARK_SUBMITTING, due.saver_id, due.id, due.lease_id, now, open_until)
+    return changed is not None
+
+
+async def mark_not_sent(tx: Tx, due: DueIntent, *, due_at: datetime, error: str) -> bool:
+    changed = await tx.fetch_value(UUID, MARK_NOT_SENT, due.saver_id, due.id, due.lease_id, due_at, error)
+    return changed is not None
+
+
+async def put_off(
+    tx: Tx, due: DueIntent, *, until: datetime, not_before: datetime, open_until: datetime
+) -> bool:
+    changed = await tx.fetch_value(
+        UUID, PUT_OFF, due.saver_id, due.id, due.lease_id, until, not_before, open_until
+    )
+    return changed is not None
+
+
+async def mark_prompted(
+    tx: Tx,
+    intent: Intent,
+    *,
+    checkout_hash: bytes,
+    checkout_request_id: bytes,
+    now: datetime,
+    query_at: datetime,
+) -> str | None:
+    """Record Safaricom's handle; return the state from now on, None when the handle was recorded before."""
+    return await tx.fetch_value(
+        str, MARK_PROMPTED, intent.saver_id, intent.id, checkout_hash, checkout_request_id, now, query_at
+    )
+
+
+async def mark_unresolved(tx: Tx, intent: Intent, *, reason: str | None, due_at: datetime | None) -> bool:
+    changed = await tx.fetch_value(UUID, MARK_UNRESOLVED, intent.saver_id, intent.id, reason, due_at)
+    return changed is not None
+
+
+async def mark_failed(tx: Tx, intent: Intent, *, reason: str, now: datetime) -> bool:
+    return await tx.fetch_value(UUID, MARK_FAILED, intent.saver_id, intent.id, reason, now) is not None
+
+
+async def mark_settled(
+    tx: Tx, intent: Intent, *, by: Channel, receipt: str | None, now: datetime, due_at: datetime | None
+) -> bool:
+    changed = await tx.fetch_value(UUID, MARK_SETTLED, intent.saver_id, intent.id, by, receipt, now, due_at)
+    return changed is not None
+
+
+async def attach_receipt(tx: Tx, intent: Intent, *, receipt: str) -> bool:
+    return await tx.fetch_value(UUID, ATTACH_RECEIPT, intent.saver_id, intent.id, receipt) is not None
+
+
+async def check_at(tx: Tx, due: DueIntent, *, at: datetime | None) -> None:
+    await tx.execute(CHECK_AT, due.saver_id, due.id, due.lease_id, at)
+
+
+async def list_unsent_of_number(tx: Tx, *, blind_index: bytes, saver_id: UUID) -> list[Intent]:
+    return await tx.fetch_all(Intent, LIST_UNSENT_OF_NUMBER, blind_index, saver_id)

@@ -1,0 +1,197 @@
+"""The steps of an intent, each with its cause: sent, prompted, failed, settled, in doubt. Moves no money, asks nobody.
+
+The saver is locked wherever a step is taken, so that what was read of the intent under that lock stays so.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from zanari_api.deposits import intent_queries, step_queries
+from zanari_api.deposits.intent_queries import Event
+from zanari_api.deposits.intents import INTENTS, OPEN_FOR, checkout_hash, note
+from zanari_api.deposits.rows import Channel, Intent, IntentState
+from zanari_api.deposits.step_queries import DueIntent
+from zanari_api.runtime.crypto import DataKey, IndexKey, Place
+from zanari_api.runtime.db import Tx
+from zanari_api.runtime.jobs import Postponement
+
+SUBMITTING: Final = "submitting"
+
+FIRST_QUERY_AFTER: Final = timedelta(seconds=90)
+"""A prompt lives about a minute; before that a question only hears that it is still open."""
+
+SHORTEST_WAIT: Final = timedelta(seconds=30)
+LONGEST_WAIT: Final = timedelta(minutes=30)
+
+RECEIPT_MISSED_AFTER: Final = timedelta(hours=24)
+
+SAME_AMOUNT_WITHIN: Final = timedelta(seconds=121)
+"""M-PESA refuses the same amount from the same number within two minutes (result 17); a second more is sure."""
+
+
+class Turn(StrEnum):
+    """What is to be done about a requested intent now."""
+
+    SEND = "send"
+    "it is marked as being sent: send it, once"
+
+    TOO_LATE = "too_late"
+    "it could not be sent in time, and nobody waits for it any more"
+
+    INTERRUPTED = "interrupted"
+    "whoever was sending it is gone: it may have been heard"
+
+    NOTHING = "nothing"
+    "it is no longer this worker's, or was put off"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A requested intent and what is to be done about it now."""
+
+    turn: Turn
+    intent: Intent | None = None
+
+
+async def begin(tx: Tx, due: DueIntent, *, now: datetime) -> Begun:
+    """Decide about a requested intent whose time has come, and mark it where it is to be sent. The saver is locked.
+
+    It waits while another prompt of the saver's is open, and where M-PESA would refuse the same amount again.
+    """
+    intent = await intent_queries.find(tx, saver_id=due.saver_id, intent_id=due.id)
+    if intent is None or intent.state is not IntentState.REQUESTED:
+        return Begun(Turn.NOTHING)
+    if intent.submitting_at is not None:
+        return Begun(Turn.INTERRUPTED, intent)
+    if now >= intent.open_until:
+        return Begun(Turn.TOO_LATE, intent)
+    waits = await _make_way(tx, due, intent, now=now)
+    if waits or not await step_queries.mark_submitting(tx, due, now=now, open_until=now + OPEN_FOR):
+        return Begun(Turn.NOTHING)
+    await note(tx, intent, Event(state=SUBMITTING, cause="worker", happened_at=now))
+    return Begun(Turn.SEND, intent)
+
+
+async def _make_way(tx: Tx, due: DueIntent, intent: Intent, *, now: datetime) -> bool:
+    """Put an intent off that would be refused now; False when nothing is in its way."""
+    other = await step_queries.find_other_prompt(tx, intent, now=now)
+    if other is not None:
+        # It keeps nobody away meanwhile: it is the one that waits.
+        await step_queries.put_off(tx, due, until=other, not_before=other, open_until=other + OPEN_FOR)
+        return True
+    same = await step_queries.find_same_amount(tx, intent, since=now - SAME_AMOUNT_WITHIN)
+    if same is not None:
+        until = same + SAME_AMOUNT_WITHIN
+        await step_queries.put_off(
+            tx, due, until=until, not_before=intent.not_before, open_until=until + OPEN_FOR
+        )
+        return True
+    return False
+
+
+async def take_back(tx: Tx, due: DueIntent, *, due_at: datetime, error: str) -> None:
+    """Note that nothing was sent after all; it is tried again at `due_at`."""
+    await step_queries.mark_not_sent(tx, due, due_at=due_at, error=error)
+
+
+async def prompt(
+    tx: Tx, intent: Intent, *, checkout_request_id: str, index: IndexKey, key: DataKey, now: datetime
+) -> None:
+    """Record Safaricom's handle of a push that it took on. A payment that has overtaken the reply stands."""
+    state = await step_queries.mark_prompted(
+        tx,
+        intent,
+        checkout_hash=checkout_hash(index, checkout_request_id),
+        checkout_request_id=key.encrypt(checkout_request_id.encode(), _handle_place(intent.id)),
+        now=now,
+        query_at=now + FIRST_QUERY_AFTER,
+    )
+    if state is not None:
+        await note(tx, intent, Event(state=state, cause="accepted", happened_at=now))
+
+
+async def doubt(
+    tx: Tx,
+    intent: Intent,
+    *,
+    reason: str,
+    cause: str,
+    now: datetime,
+    due_at: datetime | None,
+    callback_id: UUID | None = None,
+) -> None:
+    """Note that nobody can tell what became of it; it is looked at again at `due_at`."""
+    if await step_queries.mark_unresolved(tx, intent, reason=reason, due_at=due_at):
+        event = Event(state=IntentState.UNRESOLVED, cause=cause, happened_at=now, callback_id=callback_id)
+        await note(tx, intent, event)
+
+
+async def fail(
+    tx: Tx, intent: Intent, *, reason: str, cause: str, now: datetime, callback_id: UUID | None = None
+) -> bool:
+    """Note that it was not paid; False when it was definite before. A success later still settles it."""
+    if not await step_queries.mark_failed(tx, intent, reason=reason, now=now):
+        return False
+    event = Event(state=IntentState.FAILED, cause=cause, happened_at=now, callback_id=callback_id)
+    await note(tx, intent, event)
+    return True
+
+
+async def settle(
+    tx: Tx, intent: Intent, *, by: Channel, receipt: str | None, now: datetime, callback_id: UUID | None
+) -> None:
+    """Note that it is paid, whatever it was before. Without a receipt, one is waited for."""
+    missed_at = None if receipt is not None else now + RECEIPT_MISSED_AFTER
+    await step_queries.mark_settled(tx, intent, by=by, receipt=receipt, now=now, due_at=missed_at)
+    event = Event(
+        state=IntentState.SETTLED, cause=by, happened_at=now, callback_id=callback_id, receipt=receipt
+    )
+    await note(tx, intent, event)
+
+
+async def attach(
+    tx: Tx, intent: Intent, *, by: Channel, receipt: str, now: datetime, callback_id: UUID | None
+) -> None:
+    """Give a settled intent the receipt that a query could not tell."""
+    await step_queries.attach_receipt(tx, intent, receipt=receipt)
+    await witness(tx, intent, cause=f"receipt:{by}", now=now, receipt=receipt, callback_id=callback_id)
+
+
+async def witness(
+    tx: Tx,
+    intent: Intent,
+    *,
+    cause: str,
+    now: datetime,
+    receipt: str | None = None,
+    callback_id: UUID | None = None,
+) -> None:
+    """Record evidence that changes nothing."""
+    event = Event(state=intent.state, cause=cause, happened_at=now, receipt=receipt, callback_id=callback_id)
+    await intent_queries.insert_event(tx, event, saver_id=intent.saver_id, intent_id=intent.id)
+
+
+async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:
+    """Put a leased intent off after its work raised."""
+    await step_queries.postpone(tx, row, postponement)
+
+
+def next_query_at(intent: Intent, now: datetime) -> datetime:
+    """Return when to ask again: half as long again as it has taken so far, and never beyond its expiry."""
+    asked_since = intent.prompted_at or now
+    wait = min(max((now - asked_since) // 2, SHORTEST_WAIT), LONGEST_WAIT)
+    return min(now + wait, max(intent.expires_at, now))
+
+
+def open_handle(intent: Intent, key: DataKey) -> str | None:
+    """Return Safaricom's handle of the push; None where its reply never came."""
+    if intent.checkout_request_id is None:
+        return None
+    return key.decrypt(intent.checkout_request_id, _handle_place(intent.id)).decode()
+
+
+def _handle_place(intent_id: UUID) -> Place:
+    return Place(INTENTS, "checkout_request_id", intent_id)
