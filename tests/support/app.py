@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -71,6 +71,8 @@ class Api:
     books: Books
     emulator: SafaricomEmulator
     clock: SettableClock
+    variables: Mapping[str, str]
+    """The environment that a command of this service runs in."""
 
     async def work(self) -> None:
         """Do everything that is due now, and let Safaricom say what it has to say, until neither has more to do."""
@@ -245,9 +247,8 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
             "mpesa_certificate": emulator.certificate_pem,
             "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
         }
-        app = create_app(
-            settings_for(database, **{**at, **settings}), stead=Stead(ISSUER, auth.auth_url), clock=clock
-        )
+        complete = settings_for(database, **{**at, **settings})
+        app = create_app(complete, stead=Stead(ISSUER, auth.auth_url), clock=clock)
         transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
         async with (
             app.router.lifespan_context(app),
@@ -255,7 +256,7 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
             httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
         ):
             books = Books(app.state.runtime.database)
-            yield Api(app, client, database, auth, books, emulator, clock)
+            yield Api(app, client, database, auth, books, emulator, clock, variables_of(complete))
 
 
 def settings_for(database: Database, **overrides: object) -> Settings:
@@ -282,3 +283,17 @@ def settings_for(database: Database, **overrides: object) -> Settings:
         rate_limit_address=1_000_000,
     )
     return settings.model_copy(update={"feature_rollup_enabled": True, **overrides})
+
+
+def variables_of(settings: Settings) -> dict[str, str]:
+    """Return settings as the variables that they would be read from."""
+    variables: dict[str, str] = {"SUPABASE_URL": "http://supabase.zanari.test"}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if isinstance(value, tuple):
+            value = ",".join(value)
+        if value is not None:
+            variables[name.upper()] = str(value)
+    return variables

@@ -28,6 +28,7 @@ from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.demo import Demo, NotSeeded
 from zanari_api.sandbox.postgres import EmbeddedPostgresError
 from zanari_api.sandbox.running import NothingRuns
+from zanari_api.sandbox.safaricom.credentials import Certificate
 from zanari_api.serving import PortInUse
 from zanari_api.settings import Settings, SettingsInvalid
 from zanari_api.worker import create_worker
@@ -160,6 +161,7 @@ def openapi(
         environment="production",  # pyright: ignore[reportArgumentType]
         database_url="postgresql://nowhere",  # pyright: ignore[reportArgumentType]
         supabase_url="https://nowhere.invalid",
+        supabase_anon_key="none",  # pyright: ignore[reportArgumentType]
         pii_keys="none:" + "A" * 43 + "=",  # pyright: ignore[reportArgumentType]
         mpesa_shortcode="600000",
         mpesa_webhook_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing: nothing is served)
@@ -169,6 +171,7 @@ def openapi(
         mpesa_consumer_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
         mpesa_passkey="none",  # pyright: ignore[reportArgumentType]
         mpesa_b2c_shortcode="600001",
+        mpesa_certificate=Certificate().pem,
         mpesa_initiator_name="none",
         mpesa_initiator_password="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
     )

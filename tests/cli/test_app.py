@@ -1,14 +1,10 @@
 """The `zanari` command: what each verb says, how it ends, and that no mistake of its user shows a traceback."""
 
 import asyncio
-import contextlib
-import io
 import json
 import re
 import subprocess
-import sys
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from tests.cli.conftest import Command, CommandBeside
 from tests.support.app import WEBHOOK_SECRET, Api
 from tests.support.loopback import served
 from tests.support.postgres import Cluster
@@ -29,68 +26,8 @@ from zanari_api.cli import app as cli
 from zanari_api.runtime.migrations import read_migrations, supabase_dir
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
-from zanari_api.settings import Settings
 
-VERBS = ["serve", "dev", "migrate", "token", "spend", "openapi"]
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """How a command ended and what it wrote."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def failure(self) -> str:
-        """The one line that says why it failed."""
-        assert self.code == 1, f"{self.code}: {self.out}{self.err}"
-        (line,) = self.err.splitlines()
-        assert line.startswith("zanari: ")
-        return line.removeprefix("zanari: ")
-
-
-Command = Callable[..., Done]
-CommandBeside = Callable[..., Awaitable[Done]]
-
-
-@pytest.fixture
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty directory, with no variable set."""
-    monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def zanari(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run the command in this process."""
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["zanari", *arguments])
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                cli.main()
-                code = 0
-            except SystemExit as ended:
-                code = ended.code
-        assert isinstance(code, int)
-        return Done(code, out.getvalue(), err.getvalue())
-
-    return run
-
-
-@pytest.fixture
-def zanari_beside(zanari: Command) -> CommandBeside:
-    """Run the command in a thread, so that it can call what this loop serves."""
-
-    async def run(*arguments: str) -> Done:
-        return await asyncio.to_thread(zanari, *arguments)
-
-    return run
+VERBS = ["serve", "dev", "worker", "migrate", "token", "spend", "openapi"]
 
 
 @pytest.fixture(scope="module")
