@@ -103,6 +103,8 @@ class Core:
 
     async def quiet(self) -> None:
         """Wait until nothing goes on but what waits for a person or for a fault's time. Raises what work raised."""
+        # What has just been woken up is still counted as parked: look after it had its turn.
+        await asyncio.sleep(_POLL_S)
         while len(self._tasks) > self._parked:  # noqa: ASYNC110 (work ends in many places; a short look will do)
             await asyncio.sleep(_POLL_S)
         if self._errors:

@@ -7,10 +7,11 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Literal, Self, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 from zanari_api.sandbox.safaricom.gate import CUT
@@ -34,7 +35,7 @@ class SafaricomServer:
         self.emulator = emulator or SafaricomEmulator()
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
-        self._server = uvicorn.Server(_config(self.emulator))
+        self._server = uvicorn.Server(_config(self.emulator, lifespan="on"))
         self._thread = threading.Thread(
             target=self._server.run,
             kwargs={"sockets": [self._socket]},
@@ -70,26 +71,33 @@ class SafaricomServer:
 
 @asynccontextmanager
 async def serving(emulator: SafaricomEmulator, *, port: int = 0) -> AsyncGenerator[str]:
-    """Serve the emulator in the running loop and yield its base URL."""
-    with socket.create_server(("127.0.0.1", port)) as listening:
-        server = uvicorn.Server(_config(emulator))
-        running = asyncio.create_task(server.serve(sockets=[listening]))
-        try:
-            while not server.started and not running.done():  # noqa: ASYNC110 (there is no event to wait for)
-                await asyncio.sleep(0.005)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            emulator.release()
-            server.should_exit = True
-            await running
+    """Serve the emulator in the running loop and yield its base URL. Starts and stops at once, for tests."""
+    config = _config(emulator, lifespan="off")
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: CuttableProtocol(config, state, {}), "127.0.0.1", port
+    )
+    emulator.start()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        await emulator.close()
+        for connection in list(state.connections):
+            connection.shutdown()
+        for task in list(state.tasks):
+            task.cancel()
+        await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
-def _config(emulator: SafaricomEmulator) -> uvicorn.Config:
+def _config(emulator: SafaricomEmulator, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:
     return uvicorn.Config(
         emulator.app(),
         http=CuttableProtocol,
         log_config=None,
         access_log=False,
-        lifespan="on",
+        proxy_headers=False,
+        lifespan=lifespan,
         timeout_graceful_shutdown=STOP_TIMEOUT_S,
     )
