@@ -1,10 +1,9 @@
 """Every statement on deposits that were taken back; no decisions, no commits."""
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.deposits.correction_rows import DepositRow, Proof, ReversalRow
 from zanari_api.runtime.db import Tx
 
 FIND_DEPOSIT: Final[LiteralString] = """
@@ -26,42 +25,6 @@ INSERT_REVERSAL: Final[LiteralString] = """
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DepositRow:
-    """A deposit as it was booked; `goal_id` None where it went to the wallet."""
-
-    saver_id: UUID
-    id: UUID
-    receipt: str
-    amount_cents: int
-    goal_id: UUID | None
-    shortcode: str
-    event_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ReversalRow:
-    """Where the money of a deposit that was taken back came from; what was missing is owed since."""
-
-    saver_id: UUID
-    deposit_id: UUID
-    amount_cents: int
-    wallet_cents: int
-    goals_cents: int
-    owed_cents: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proof:
-    """Why we believe that a payment was taken back. `text` names no person."""
-
-    cause: str
-    text: str
-    reversal_receipt: str | None
-    callback_id: UUID | None
-    event_at: datetime
 
 
 async def find_deposit(tx: Tx, *, receipt: str) -> DepositRow | None:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from zanari_api.deposits import correction_queries
-from zanari_api.deposits.correction_queries import DepositRow, Proof, ReversalRow
+from zanari_api.deposits.correction_rows import DepositRow, Proof, ReversalRow
 from zanari_api.runtime.db import Tx
 
 

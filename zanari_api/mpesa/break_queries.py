@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.mpesa.break_rows import BreakRow
 from zanari_api.runtime.db import Tx
 
 # One open break per kind and subject: seen again, it keeps its age and takes the newest words.
@@ -52,24 +53,6 @@ LIST_CLOSED_SINCE: Final[LiteralString] = """
      ORDER BY closed_at, id
      LIMIT $2
 """
-
-
-@dataclass(frozen=True, slots=True)
-class BreakRow:
-    """A break as stored; `closed_at` None while it is open."""
-
-    id: UUID
-    kind: str
-    subject: str
-    shortcode: str | None
-    account: str | None
-    amount_cents: int
-    suspected_cause: str
-    command: str
-    opened_at: datetime
-    last_seen_at: datetime
-    closed_at: datetime | None
-    closed_because: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import break_queries
-from zanari_api.mpesa.break_queries import BreakRow, NewBreak
+from zanari_api.mpesa.break_queries import NewBreak
+from zanari_api.mpesa.break_rows import BreakRow
 from zanari_api.runtime.db import Tx
 
 LISTED_MAX: Final = 1000

@@ -13,7 +13,7 @@ from zanari_api.daraja.results import ResultCallback, ReversalResult, read_resul
 from zanari_api.daraja.timeouts import read_timeout
 from zanari_api.daraja.values import UnreadableCallback
 from zanari_api.deposits import corrections
-from zanari_api.deposits.correction_queries import Proof
+from zanari_api.deposits.correction_rows import Proof
 from zanari_api.deposits.corrections import ReversalCause
 from zanari_api.kit.ids import new_id
 from zanari_api.kit.money import CENTS_PER_SHILLING

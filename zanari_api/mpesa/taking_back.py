@@ -9,15 +9,14 @@ from enum import StrEnum
 from uuid import UUID
 
 from zanari_api.deposits import corrections, receivables
-from zanari_api.deposits.correction_queries import DepositRow, Proof, ReversalRow
+from zanari_api.deposits.correction_rows import DepositRow, Proof, ReversalRow
 from zanari_api.goals import service as goals
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import accounts, balances, posting
 from zanari_api.ledger.posting import Transfer
 from zanari_api.mpesa.reversal_rules import Taken, take
 from zanari_api.runtime.db import Rerun, Tx
-from zanari_api.transactions import receipts
-from zanari_api.transactions import service as feed
+from zanari_api.transactions import outcomes, receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
 from zanari_api.users import service as users
 
@@ -80,10 +79,11 @@ async def take_back(
         owed_cents=taken.owed_cents,
     )
     await corrections.record_reversal(tx, reversal, proof=proof)
-    await feed.mark_reversed(
+    await outcomes.mark(
         tx,
         saver_id=saver.saver_id,
         transaction_id=deposit.id,
+        status="reversed",
         explanation={
             "text": _told(deposit, taken),
             "reason": "reversed",
