@@ -281,13 +281,17 @@ def settings_for(database: Database, **overrides: object) -> Settings:
         redis_url=None,
         rate_limit_saver=1_000_000,
         rate_limit_address=1_000_000,
+        rate_limit_pin=1_000_000,
     )
     return settings.model_copy(update={"feature_rollup_enabled": True, **overrides})
 
 
 def variables_of(settings: Settings) -> dict[str, str]:
     """Return settings as the variables that they would be read from."""
-    variables: dict[str, str] = {"SUPABASE_URL": "http://supabase.zanari.test"}
+    variables: dict[str, str] = {
+        "SUPABASE_URL": "http://supabase.zanari.test",
+        "SUPABASE_ANON_KEY": "a publishable key",
+    }
     for name in type(settings).model_fields:
         value = getattr(settings, name)
         if isinstance(value, SecretStr):

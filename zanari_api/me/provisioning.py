@@ -32,6 +32,7 @@ async def provision(runtime: Runtime, principal: Principal) -> None:
                 saver_id=saver_id,
                 phone=principal.phone,
                 issued_at=principal.issued_at,
+                now=runtime.clock.now(),
                 index=index,
                 keyring=runtime.keyring,
             )

@@ -1,4 +1,4 @@
-"""The profile's refusals."""
+"""The refusals of the profile and of the PIN."""
 
 from zanari_api.kit.errors import Refusal
 
@@ -15,3 +15,38 @@ class SaverNotFound(Refusal):
 
     code = "saver_not_found"
     status = 404
+
+
+class PinNotSet(Refusal):
+    """You have no PIN yet. Set one first."""
+
+    code = "pin_not_set"
+    status = 409
+
+
+class PinTooWeak(Refusal):
+    """This PIN is too easy to guess. Choose another."""
+
+    code = "pin_too_weak"
+    status = 422
+
+
+class PinWrong(Refusal):
+    """That is not your PIN."""
+
+    code = "pin_wrong"
+    status = 403
+
+
+class PinLocked(Refusal):
+    """There were too many wrong PINs. Wait as long as Retry-After says."""
+
+    code = "pin_locked"
+    status = 403
+
+
+class FreshSignInRequired(Refusal):
+    """Send your current PIN too. To replace one that you forgot, sign in again first; payouts then wait 48 hours."""
+
+    code = "fresh_sign_in_required"
+    status = 403

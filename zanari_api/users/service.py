@@ -10,7 +10,7 @@ from zanari_api.kit.ids import new_id
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.runtime.crypto import DataKey, IndexKey, Keyring, Place
 from zanari_api.runtime.db import Rerun, Tx
-from zanari_api.users import queries
+from zanari_api.users import holds, queries
 from zanari_api.users.errors import PhoneNotEditable, SaverNotFound
 from zanari_api.users.rows import SaverRow
 from zanari_api.users.rules import Link, proof_is_stale, scatter
@@ -110,13 +110,21 @@ async def list_links(tx: Tx, *, index: IndexKey, msisdns: Sequence[str]) -> dict
 
 
 async def link_proven_by_auth(
-    tx: Tx, *, saver_id: UUID, phone: str, issued_at: datetime, index: IndexKey, keyring: Keyring
+    tx: Tx,
+    *,
+    saver_id: UUID,
+    phone: str,
+    issued_at: datetime,
+    now: datetime,
+    index: IndexKey,
+    keyring: Keyring,
 ) -> None:
     """Link the phone of a verified access token, ending another saver's link to it.
 
     Supabase Auth holds a confirmed phone for one user only, so a proof by it is the newest word on whose
     the number is, unless the token itself is older than that word. Locks both savers, by id. A phone that
-    is not a Kenyan mobile number links nothing. Raises Rerun when the number changed hands meanwhile.
+    is not a Kenyan mobile number links nothing. Any number but the saver's first holds payouts from `now`
+    (holds.py). Raises Rerun when the number changed hands meanwhile.
     """
     try:
         msisdn = parse_msisdn(phone)
@@ -133,6 +141,7 @@ async def link_proven_by_auth(
         raise Rerun
     if _holds(links, saver_id) or proof_is_stale(links, saver_id=saver_id, issued_at=issued_at):
         return
+    await holds.hold_for_number(tx, saver_id=saver_id, links=links, now=now)
     for link in links:
         if link.unlinked_at is None:
             await queries.end_link(tx, link=link, because="proven_by_another_saver")
