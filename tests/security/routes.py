@@ -18,8 +18,18 @@ PUBLIC: Final = frozenset(
         "/docs/oauth2-redirect",
         "/openapi.json",
         "/api/v1/mpesa/webhooks/roundup",
+        "/callbacks/{token}/stk",
         "/callbacks/{token}/c2b/confirmation",
         "/callbacks/{token}/c2b/validation",
+        "/callbacks/{token}/b2c/result",
+        "/callbacks/{token}/b2c/timeout",
+        "/callbacks/{token}/status/result",
+        "/callbacks/{token}/status/timeout",
+        "/callbacks/{token}/balance/result",
+        "/callbacks/{token}/balance/timeout",
+        "/callbacks/{token}/reversal/result",
+        "/callbacks/{token}/reversal/timeout",
+        "/callbacks/{token}/pull",
     }
 )
 """What needs no access token: probes, documentation, and what carries a signature or a secret token instead."""

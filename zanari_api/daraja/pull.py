@@ -63,10 +63,14 @@ class PullRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PullPage:
-    """One page of rows. `unread` counts rows without a readable receipt and amount: not one is dropped unseen."""
+    """One page of rows. `unread` counts rows without a readable receipt and amount: not one is dropped unseen.
+
+    `unread_rows` are those, their names in lower case as the wire should have them.
+    """
 
     rows: tuple[PullRow, ...]
     unread: int
+    unread_rows: tuple[Fields, ...] = ()
 
     @property
     def is_full(self) -> bool:
@@ -90,8 +94,11 @@ def pull_page_in(fields: Fields) -> PullPage | None:
     found = [*_rows_in(fields, 0)]
     if not found and not _says_none(fields):
         return None
-    rows = [_row(each) for each in found]
-    return PullPage(rows=tuple(row for row in rows if row is not None), unread=rows.count(None))
+    rows = [(each, _row(each)) for each in found]
+    unread = tuple(each for each, row in rows if row is None)
+    return PullPage(
+        rows=tuple(row for _, row in rows if row is not None), unread=len(unread), unread_rows=unread
+    )
 
 
 def _says_none(fields: Fields) -> bool:

@@ -1,7 +1,7 @@
-"""Payments into our paybill: the confirmation is stored and credited in one transaction, validation is answered.
+"""Payments into our paybill: a confirmation is booked, a validation is judged, a pulled payment is booked likewise.
 
-A payer is matched by what they typed, a member code with an optional goal letter, and never by phone:
-the number comes hashed or masked.
+A payer is matched by what they typed, a member code with an optional goal letter or the reference of an intent,
+and never by phone: the number comes hashed or masked.
 """
 
 from typing import Final
@@ -9,18 +9,17 @@ from uuid import UUID
 
 from zanari_api.daraja.answers import Verdict
 from zanari_api.daraja.payloads import C2BPayment, UnreadableCallback, read_c2b
+from zanari_api.deposits import intents
 from zanari_api.deposits import service as deposits
 from zanari_api.deposits.references import IntentReference, MemberReference, parse_account_reference
-from zanari_api.deposits.rows import Payment
+from zanari_api.deposits.rows import Channel, Payment
 from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import queries
-from zanari_api.mpesa.inbox import Intake, Outcome
-from zanari_api.mpesa.queries import StoredCallback
+from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.roundups import service as roundups
 from zanari_api.roundups.spends import Discrepancy
-from zanari_api.runtime.crypto import Place, ServiceKeys
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
@@ -30,88 +29,62 @@ from zanari_api.users.rows import SaverRow
 LARGEST_PAYMENT_CENTS: Final = 25_000_000
 """KES 250,000: M-PESA's own limit for one payment."""
 
+VERDICTS: Final = {
+    Note.UNKNOWN_SHORTCODE: Verdict.INVALID_SHORTCODE,
+    Note.AMOUNT_TOO_LARGE: Verdict.INVALID_AMOUNT,
+    Note.UNKNOWN_ACCOUNT: Verdict.INVALID_ACCOUNT,
+}
 
-async def confirm(tx: Tx, body: bytes, *, intake: Intake) -> Outcome:
-    """Store a confirmation and book its payment, once, whatever is delivered how often. Runs as Role.SYSTEM.
 
-    One that was quarantined is looked at again when it comes again: a shortcode may have become ours since, or
-    its shape readable. Locks the savers involved by id, then the receipt. Raises Rerun when a saver came into it
-    too late.
+async def confirm(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
+    """Book a confirmed payment, once, whatever is delivered how often. An effect: see inbox.Effect."""
+    try:
+        told = read_c2b(item.body)
+    except UnreadableCallback:
+        return Effected(Outcome.QUARANTINED, note=Note.UNREADABLE)
+    return await book(tx, told, channel=Channel.C2B, callback_id=item.id, intake=intake)
+
+
+async def judge(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
+    """Say whether a payment could be credited; a no has its reason in the note. An effect that moves nothing.
+
+    What we asked for ourselves is always accepted.
     """
-    callback_id = new_id()
-    before = await _store(tx, body, kind="c2b_confirmation", callback_id=callback_id, keys=intake.keys)
-    if before is not None:
-        if before.outcome != Outcome.QUARANTINED:
-            return Outcome.DUPLICATE
-        callback_id = before.id
-    payment = _read(body, shortcodes=intake.shortcodes)
-    if payment is None:
-        outcome, saver_id = Outcome.QUARANTINED, None
-    else:
-        outcome, saver_id = await _book(tx, payment, callback_id=callback_id, intake=intake)
-    await queries.note_outcome(tx, callback_id=callback_id, outcome=outcome, saver_id=saver_id)
-    return outcome
-
-
-async def validate(tx: Tx, body: bytes, *, intake: Intake) -> tuple[Outcome, Verdict]:
-    """Store a validation and answer it: yes to a member's code, no to anything we could not credit."""
-    callback_id = new_id()
-    before = await _store(tx, body, kind="c2b_validation", callback_id=callback_id, keys=intake.keys)
-    outcome, verdict = await _judge(tx, body, shortcodes=intake.shortcodes)
-    if before is None:
-        await queries.note_outcome(tx, callback_id=callback_id, outcome=outcome)
-    return outcome, verdict
-
-
-async def _judge(tx: Tx, body: bytes, *, shortcodes: frozenset[str]) -> tuple[Outcome, Verdict]:
     try:
-        payment = read_c2b(body)
+        told = read_c2b(item.body)
     except UnreadableCallback:
-        return Outcome.QUARANTINED, Verdict.OTHER
-    if payment.shortcode not in shortcodes:
-        return Outcome.QUARANTINED, Verdict.INVALID_SHORTCODE
-    if payment.amount_cents > LARGEST_PAYMENT_CENTS:
-        return Outcome.REFUSED, Verdict.INVALID_AMOUNT
-    if await _find_member(tx, parse_account_reference(payment.account_reference)) is None:
-        return Outcome.REFUSED, Verdict.INVALID_ACCOUNT
-    return Outcome.ACCEPTED, Verdict.ACCEPTED
-
-
-async def _store(
-    tx: Tx, body: bytes, *, kind: str, callback_id: UUID, keys: ServiceKeys
-) -> StoredCallback | None:
-    return await queries.store_callback(
-        tx,
-        callback_id=callback_id,
-        kind=kind,
-        dedupe_hash=keys.index.digest("callback", kind.encode(), body),
-        body=keys.inbox.encrypt(body, Place("mpesa.callbacks", "body", callback_id)),
-        outcome="received",
-    )
-
-
-def _read(body: bytes, *, shortcodes: frozenset[str]) -> C2BPayment | None:
-    try:
-        payment = read_c2b(body)
-    except UnreadableCallback:
-        return None
-    return payment if payment.shortcode in shortcodes else None
-
-
-async def _book(
-    tx: Tx, told: C2BPayment, *, callback_id: UUID, intake: Intake
-) -> tuple[Outcome, UUID | None]:
+        return Effected(Outcome.QUARANTINED, note=Note.UNREADABLE)
+    if told.shortcode not in intake.shortcodes:
+        return Effected(Outcome.QUARANTINED, note=Note.UNKNOWN_SHORTCODE)
     reference = parse_account_reference(told.account_reference)
+    if isinstance(reference, IntentReference):
+        intent = await intents.find_by_reference(tx, reference=reference.reference)
+        if intent is not None:
+            return Effected(Outcome.ACCEPTED, intent.saver_id)
+    if told.amount_cents > LARGEST_PAYMENT_CENTS:
+        return Effected(Outcome.REFUSED, note=Note.AMOUNT_TOO_LARGE)
     saver_id = await _find_member(tx, reference)
-    involved = await roundups.savers_of_receipt(tx, receipt=told.receipt)
-    if saver_id is not None:
-        involved.add(saver_id)
-    savers = await users.lock_savers(tx, saver_ids=sorted(involved))
-    await receipts.lock(tx, [told.receipt])
-    if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(told.receipt, saver_id)]):
-        await _note_other_amount(tx, told, intake=intake)
-        return Outcome.DUPLICATE, saver_id
-    await roundups.undo_for_deposit(tx, receipt=told.receipt, locked=set(savers), policy=intake.policy)
+    if saver_id is None:
+        return Effected(Outcome.REFUSED, note=Note.UNKNOWN_ACCOUNT)
+    return Effected(Outcome.ACCEPTED, saver_id)
+
+
+def verdict_of(judged: Effected) -> Verdict:
+    """Return what M-PESA is answered for a judged validation; what could not be read is undecided."""
+    if judged.outcome is Outcome.ACCEPTED:
+        return Verdict.ACCEPTED
+    return Verdict.OTHER if judged.note is None else VERDICTS.get(Note(judged.note), Verdict.OTHER)
+
+
+async def book(
+    tx: Tx, told: C2BPayment, *, channel: Channel, callback_id: UUID | None, intake: Intake
+) -> Effected:
+    """Book a payment that was made: to an intent, a saver, or suspense. Runs as Role.SYSTEM.
+
+    Locks the savers involved by id, then the receipt. Raises Rerun when a saver came into it too late.
+    """
+    if told.shortcode not in intake.shortcodes:
+        return Effected(Outcome.QUARANTINED, note=Note.UNKNOWN_SHORTCODE)
     payment = Payment(
         receipt=told.receipt,
         amount_cents=told.amount_cents,
@@ -119,16 +92,45 @@ async def _book(
         # M-PESA's time where it can be read, else the time we heard of it.
         event_at=told.occurred_at or intake.policy.now,
         callback_id=callback_id,
+        channel=channel,
     )
+    reference = parse_account_reference(told.account_reference)
+    return await _book_by_member(tx, payment, reference, intake=intake)
+
+
+async def _book_by_member(
+    tx: Tx, payment: Payment, reference: MemberReference | IntentReference | None, *, intake: Intake
+) -> Effected:
+    receipt = payment.receipt
+    assert receipt is not None  # noqa: S101 (only a query's payment has none, and none comes here)
+    saver_id = await _find_member(tx, reference)
+    involved = await roundups.savers_of_receipt(tx, receipt=receipt)
+    if saver_id is not None:
+        involved.add(saver_id)
+    savers = await users.lock_savers(tx, saver_ids=sorted(involved))
+    await receipts.lock(tx, [receipt])
+    if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, saver_id)]):
+        await note_other_amount(tx, receipt=receipt, amount_cents=payment.amount_cents, intake=intake)
+        return Effected(Outcome.DUPLICATE, saver_id)
+    await roundups.undo_for_deposit(tx, receipt=receipt, locked=set(savers), policy=intake.policy)
     if saver_id is None or not isinstance(reference, MemberReference):
-        reason = SuspenseReason.NO_REFERENCE if reference is None else SuspenseReason.UNKNOWN_MEMBER
-        await deposits.hold(tx, payment, reason=reason)
-        return Outcome.SUSPENSE, None
-    destination = await _destination(tx, savers[saver_id], letter=reference.goal_letter)
+        await deposits.hold(tx, payment, reason=_why_nobody(reference))
+        return Effected(Outcome.SUSPENSE)
+    destination = await destination_of(tx, savers[saver_id], letter=reference.goal_letter)
     await deposits.credit(tx, payment, destination)
     if destination.goal_id is not None:
         await goals.note_milestones(tx, reached=[(saver_id, destination.goal_id)])
-    return Outcome.CREDITED, saver_id
+    return Effected(Outcome.CREDITED, saver_id)
+
+
+def _why_nobody(reference: MemberReference | IntentReference | None) -> SuspenseReason:
+    match reference:
+        case MemberReference():
+            return SuspenseReason.UNKNOWN_MEMBER
+        case IntentReference():
+            return SuspenseReason.UNKNOWN_INTENT
+        case None:
+            return SuspenseReason.NO_REFERENCE
 
 
 async def _find_member(tx: Tx, reference: MemberReference | IntentReference | None) -> UUID | None:
@@ -137,7 +139,7 @@ async def _find_member(tx: Tx, reference: MemberReference | IntentReference | No
     return await users.find_saver_by_code(tx, member_code=reference.member_code)
 
 
-async def _destination(tx: Tx, saver: SaverRow, *, letter: str | None) -> Destination:
+async def destination_of(tx: Tx, saver: SaverRow, *, letter: str | None) -> Destination:
     """Return the goal with this letter while it is open, else the wallet: a bad suffix never costs a match."""
     if letter is not None:
         for goal in (await goals.list_by_saver(tx, saver_ids=[saver.saver_id]))[saver.saver_id]:
@@ -148,19 +150,17 @@ async def _destination(tx: Tx, saver: SaverRow, *, letter: str | None) -> Destin
     return Destination(saver_id=saver.saver_id, account_id=saver.wallet_account_id)
 
 
-async def _note_other_amount(tx: Tx, told: C2BPayment, *, intake: Intake) -> None:
-    """The same receipt with another amount is a named discrepancy, not a silent duplicate."""
-    booked = await deposits.booked_amount(tx, receipt=told.receipt)
-    if booked is None or booked == told.amount_cents:
+async def note_other_amount(tx: Tx, *, receipt: str, amount_cents: int, intake: Intake) -> None:
+    """Note a known receipt that came with another amount: a named discrepancy, not a silent duplicate."""
+    booked = await deposits.booked_amount(tx, receipt=receipt)
+    if booked is None or booked == amount_cents:
         return
-    digest = intake.keys.index.digest(
-        "deposit_amount", told.receipt.encode(), str(told.amount_cents).encode()
-    )
+    digest = intake.keys.index.digest("deposit_amount", receipt.encode(), str(amount_cents).encode())
     discrepancy = Discrepancy(
-        receipt=told.receipt,
+        receipt=receipt,
         content_digest=digest,
         first_amount_cents=booked,
-        later_amount_cents=told.amount_cents,
+        later_amount_cents=amount_cents,
         differs=("amount_cents",),
     )
     await queries.insert_discrepancy(

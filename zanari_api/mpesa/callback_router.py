@@ -1,23 +1,26 @@
-"""Safaricom's C2B callbacks over HTTP. The path's secret token is all that tells them from a stranger's.
+"""Safaricom's callbacks over HTTP. The path's secret token is what tells them from a stranger's.
 
-The path avoids the words that Daraja refuses in a callback URL: mpesa, safaricom, exe, cmd, sql, query.
+In this order: the body's size (by the middleware), the token, the address it comes from, then the callback is on disk
+before it is acknowledged. The paths avoid the words that Daraja refuses: mpesa, safaricom, exe, cmd, sql, query.
 """
 
 import asyncio
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
 import structlog
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from zanari_api.daraja.answers import ACKNOWLEDGEMENT, Verdict, verdict_body
-from zanari_api.kit.clock import utc_now
 from zanari_api.kit.errors import Unavailable
-from zanari_api.mpesa import c2b_service
-from zanari_api.mpesa.config import Flow, config_of
-from zanari_api.mpesa.errors import WrongCallbackToken
-from zanari_api.mpesa.inbox import Intake, Outcome
+from zanari_api.mpesa import c2b_service, callback_service
+from zanari_api.mpesa.callback_store import Delivery
+from zanari_api.mpesa.config import CALLBACK_PATHS, ENFORCED, REPORTED, Flow, config_of
+from zanari_api.mpesa.errors import SourceNotAllowed, WrongCallbackToken
+from zanari_api.mpesa.inbox import CallbackKind, Effected, Intake, Outcome
 from zanari_api.mpesa.router import policy_of
-from zanari_api.runtime.db import DatabaseUnavailable, Role, Tx
+from zanari_api.runtime.client_address import ClientAddresses
+from zanari_api.runtime.db import DatabaseUnavailable, Role, TryAgain
 from zanari_api.runtime.deps import Runtime, RuntimeOf
 from zanari_api.runtime.problems import refuses
 
@@ -26,56 +29,74 @@ log = structlog.get_logger(__name__)
 VALIDATION_TIMEOUT_S: Final = 2
 """M-PESA waits about 8 s for a verdict; it gets one within 3, giving up on the database included."""
 
-
-async def open_c2b(token: str, request: Request, runtime: RuntimeOf) -> None:
-    """Raise WrongCallbackToken, a 404 like any other, unless the token opens this flow."""
-    config = config_of(request)
-    if not config.tokens.open(Flow.C2B, token):
-        runtime.metrics.credentials_refused.labels("callback_token").inc()
-        config.refused_log.warning(credential="callback_token")
-        raise WrongCallbackToken
-
-
-router = APIRouter(
-    prefix="/callbacks/{token}/c2b",
-    tags=["callbacks"],
-    dependencies=[Depends(open_c2b)],
-    responses=refuses(WrongCallbackToken),
-)
-
 BODY: Final = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
-
-@router.post("/confirmation", responses=refuses(DatabaseUnavailable), openapi_extra=BODY)
-async def confirm(request: Request, runtime: RuntimeOf) -> Response:
-    """Take in a payment that was made. 200 means it is on disk; anything else may be sent again."""
-    body = await request.body()
-    intake = await _intake(request, runtime)
-    outcome = await runtime.database.unit_of_work(
-        lambda tx: c2b_service.confirm(tx, body, intake=intake), role=Role.SYSTEM
-    )
-    _tell(runtime, "c2b_confirmation", outcome)
-    return Response(ACKNOWLEDGEMENT, media_type="application/json")
+Endpoint = Callable[[str, Request, RuntimeOf], Awaitable[Response]]
 
 
-@router.post("/validation", openapi_extra=BODY)
-async def validate(request: Request, runtime: RuntimeOf) -> Response:
+def _receiving(kind: CallbackKind, flow: Flow) -> Endpoint:
+    """Return the endpoint of a kind that is acknowledged whatever is in it."""
+
+    async def receive(token: str, request: Request, runtime: RuntimeOf) -> Response:
+        delivery = await _admit(request, runtime, kind=kind, flow=flow, token=token)
+        effected = await callback_service.take_in(
+            runtime.database,
+            delivery,
+            intake=await _intake(request, runtime),
+            deferred_log=config_of(request).deferred_log,
+        )
+        callback_service.tell(runtime.metrics, kind, effected.outcome)
+        return Response(ACKNOWLEDGEMENT, media_type="application/json")
+
+    return receive
+
+
+async def validate(token: str, request: Request, runtime: RuntimeOf) -> Response:
     """Say whether a payment could be credited, within 3 seconds; undecided is `C2B00016`."""
-    body = await request.body()
+    kind = CallbackKind.C2B_VALIDATION
+    delivery = await _admit(request, runtime, kind=kind, flow=Flow.C2B, token=token)
+    judged = await _judge(request, runtime, delivery)
+    verdict = Verdict.OTHER if judged is None else c2b_service.verdict_of(judged)
+    outcome = Outcome.UNDECIDED if judged is None else judged.outcome
+    callback_service.tell(runtime.metrics, kind, outcome)
+    return Response(verdict_body(verdict), media_type="application/json")
 
-    async def judge(tx: Tx) -> tuple[Outcome, Verdict]:
-        return await c2b_service.validate(tx, body, intake=intake)
 
+async def _judge(request: Request, runtime: Runtime, delivery: Delivery) -> Effected | None:
+    """Return the verdict on a validation; None where none can be had in time: M-PESA does not wait for our repair."""
     try:
         async with asyncio.timeout(VALIDATION_TIMEOUT_S):
             intake = await _intake(request, runtime)
-            outcome, verdict = await runtime.database.unit_of_work(judge, role=Role.SYSTEM)
+            return await runtime.database.unit_of_work(
+                lambda tx: callback_service.receive(tx, delivery, intake=intake), role=Role.SYSTEM
+            )
     except (Unavailable, TimeoutError):
         log.warning("validation_undecided")
-        runtime.metrics.callbacks.labels("c2b_validation", Outcome.UNDECIDED).inc()
-        return Response(verdict_body(Verdict.OTHER), media_type="application/json")
-    _tell(runtime, "c2b_validation", outcome)
-    return Response(verdict_body(verdict), media_type="application/json")
+    except Exception as error:  # noqa: BLE001 (logged; the payer must have an answer whatever it is)
+        config_of(request).deferred_log.warning(
+            kind=delivery.kind, error=type(error).__name__, exc_info=error
+        )
+    return None
+
+
+async def _admit(
+    request: Request, runtime: Runtime, *, kind: CallbackKind, flow: Flow, token: str
+) -> Delivery:
+    """Return what was posted. Raises WrongCallbackToken, a 404 like any other, and SourceNotAllowed."""
+    config = config_of(request)
+    if not config.tokens.open(flow, token):
+        runtime.metrics.credentials_refused.labels("callback_token").inc()
+        config.refused_log.warning(credential="callback_token")
+        raise WrongCallbackToken
+    address = cast("ClientAddresses", request.app.state.addresses).of(request.scope)
+    listed = config.sources.lists(address)
+    if not listed:
+        mode = ENFORCED if config.sources.enforced else REPORTED
+        runtime.metrics.callback_sources_refused.labels(flow, mode).inc()
+        config.source_log.warning(flow=flow, mode=mode, address=address)
+        if config.sources.enforced:
+            raise SourceNotAllowed
+    return Delivery(kind=kind, body=await request.body(), source_listed=listed)
 
 
 async def _intake(request: Request, runtime: Runtime) -> Intake:
@@ -83,10 +104,33 @@ async def _intake(request: Request, runtime: Runtime) -> Intake:
     return Intake(
         keys=await runtime.service_keys.keys(),
         shortcodes=config.shortcodes,
-        policy=policy_of(runtime, config, utc_now()),
+        policy=policy_of(runtime, config, runtime.clock.now()),
     )
 
 
-def _tell(runtime: Runtime, kind: str, outcome: Outcome) -> None:
-    runtime.metrics.callbacks.labels(kind, outcome).inc()
-    log.info("callback_received", kind=kind, outcome=outcome)
+def _summary(kind: CallbackKind) -> str:
+    return kind.value.replace("_", " ").capitalize()
+
+
+def _routes() -> APIRouter:
+    made = APIRouter(prefix="/callbacks/{token}", tags=["callbacks"])
+    for kind, (flow, path) in CALLBACK_PATHS.items():
+        if kind is CallbackKind.C2B_VALIDATION:
+            endpoint, about, away = validate, validate.__doc__, ()
+        else:
+            about = "Take in what Safaricom tells. 200 means it is on disk; anything else may be sent again."
+            endpoint, away = _receiving(kind, flow), (DatabaseUnavailable, TryAgain)
+        made.add_api_route(
+            path,
+            endpoint,
+            methods=["POST"],
+            name=kind.value,
+            summary=_summary(kind),
+            description=about,
+            responses=refuses(WrongCallbackToken, SourceNotAllowed, *away),
+            openapi_extra=BODY,
+        )
+    return made
+
+
+router = _routes()

@@ -30,3 +30,11 @@ class WrongCallbackToken(Refusal):
     code = "not_found"
     status = 404
     logged_by_budget = True
+
+
+class SourceNotAllowed(Refusal):
+    """Callbacks are taken from Safaricom's addresses alone, and this is none of them."""
+
+    code = "source_not_allowed"
+    status = 403
+    logged_by_budget = True

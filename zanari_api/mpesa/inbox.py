@@ -115,6 +115,18 @@ class Note(StrEnum):
     UNMATCHED = "unmatched"
     "nothing of ours matched it within a day"
 
+    UNKNOWN_TYPE = "unknown_type"
+    "a pulled row that may be no payment in"
+
+    UNKNOWN_ACCOUNT = "unknown_account"
+    "a validation for a reference that is nobody's"
+
+    AMOUNT_TOO_LARGE = "amount_too_large"
+    "a validation of more than M-PESA moves at once"
+
+    GAVE_UP = "gave_up"
+    "acting on it failed too often"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxItem:

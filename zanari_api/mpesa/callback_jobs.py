@@ -1,0 +1,50 @@
+"""Comes back to callbacks: those that overtook what they answer, and those that could not be acted on."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from zanari_api.mpesa import callback_service, inbox_queries
+from zanari_api.mpesa.inbox import CallbackKind, Effected, Intake, Note
+from zanari_api.mpesa.inbox_queries import ClaimedCallback
+from zanari_api.runtime.db import Database, Role, Tx
+from zanari_api.runtime.jobs import Postponement, RowJob
+from zanari_api.runtime.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackWork:
+    """What the work needs. `intake` is asked for each callback anew: what is decided by it has a time."""
+
+    database: Database
+    intake: Callable[[], Awaitable[Intake]]
+    metrics: Metrics
+
+
+def jobs(context: CallbackWork) -> list[RowJob[Any]]:
+    """Return the jobs of the inbox."""
+
+    async def work(row: ClaimedCallback) -> None:
+        intake = await context.intake()
+
+        async def look(tx: Tx) -> tuple[str, Effected] | None:
+            return await callback_service.look_again(tx, row, intake=intake)
+
+        looked = await context.database.unit_of_work(look, role=Role.SYSTEM)
+        # One that goes on waiting is no news.
+        if looked is not None and looked[0] != looked[1].outcome:
+            callback_service.tell(context.metrics, CallbackKind(row.kind), looked[1].outcome)
+
+    return [
+        RowJob(
+            name="callbacks",
+            claim=inbox_queries.claim,
+            work=work,
+            postpone=_postpone,
+            count=inbox_queries.count_backlog,
+        )
+    ]
+
+
+async def _postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement) -> None:
+    await inbox_queries.postpone(tx, row, postponement, dead_note=Note.GAVE_UP)

@@ -1,0 +1,29 @@
+"""Which effect each kind of callback has. Has none of its own."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from zanari_api.mpesa import balance_service, c2b_service, deposit_reversal, pull_service
+from zanari_api.mpesa.inbox import CallbackKind, Effect, Effected, InboxItem, Intake, Outcome
+from zanari_api.runtime.db import Tx
+
+
+async def note_only(tx: Tx, item: InboxItem, intake: Intake) -> Effected:  # noqa: ARG001 (an effect is given all of it)
+    """Keep a callback that decides nothing, such as the notice that a question waited too long."""
+    return Effected(Outcome.NOTED)
+
+
+EFFECTS: Final[Mapping[CallbackKind, Effect]] = {
+    CallbackKind.C2B_VALIDATION: c2b_service.judge,
+    CallbackKind.C2B_CONFIRMATION: c2b_service.confirm,
+    CallbackKind.STK: note_only,
+    CallbackKind.B2C_RESULT: note_only,
+    CallbackKind.B2C_TIMEOUT: note_only,
+    CallbackKind.STATUS_RESULT: note_only,
+    CallbackKind.STATUS_TIMEOUT: note_only,
+    CallbackKind.BALANCE_RESULT: balance_service.receive,
+    CallbackKind.BALANCE_TIMEOUT: note_only,
+    CallbackKind.REVERSAL_RESULT: deposit_reversal.receive_result,
+    CallbackKind.REVERSAL_TIMEOUT: deposit_reversal.receive_timeout,
+    CallbackKind.PULL: pull_service.receive,
+}

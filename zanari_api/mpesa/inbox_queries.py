@@ -1,0 +1,277 @@
+"""Every statement on mpesa.callbacks; no decisions, no commits."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, LiteralString
+from uuid import UUID
+
+from zanari_api.runtime.db import Tx
+from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+
+# A second delivery counts up; a first one that has not committed yet is waited for. The row is locked from here on.
+STORE: Final[LiteralString] = """
+    INSERT INTO mpesa.callbacks AS known (
+        id, kind, dedupe_hash, body, outcome, source_listed, received_at, last_received_at, due_at
+    )
+    VALUES ($1, $2, $3, $4, 'deferred', $5, $6, $6, $7)
+    ON CONFLICT ON CONSTRAINT callbacks_dedupe_unique DO UPDATE
+       SET deliveries = known.deliveries + 1, last_received_at = $6,
+           source_listed = known.source_listed OR excluded.source_listed
+    RETURNING id, outcome, received_at, deliveries
+"""
+
+CONCLUDE: Final[LiteralString] = """
+    UPDATE mpesa.callbacks
+       SET outcome = $2, saver_id = $3, note = $4, due_at = $5, attempts = 0, lease_until = NULL, lease_id = NULL,
+           dead_at = NULL, last_error = NULL
+     WHERE id = $1
+"""
+
+LOCK: Final[LiteralString] = """
+    SELECT id, kind, body, outcome, note, saver_id, received_at
+      FROM mpesa.callbacks
+     WHERE id = $1
+       FOR UPDATE
+"""
+
+READ: Final[LiteralString] = """
+    SELECT id, kind, body, outcome, note, saver_id, received_at FROM mpesa.callbacks WHERE id = $1
+"""
+
+LOCK_LEASED: Final[LiteralString] = """
+    SELECT id, kind, body, outcome, note, saver_id, received_at
+      FROM mpesa.callbacks
+     WHERE id = $1 AND lease_id = $2
+       FOR UPDATE
+"""
+
+CLAIM: Final[LiteralString] = """
+    UPDATE mpesa.callbacks AS c
+       SET lease_id = $1, lease_until = $3, attempts = c.attempts + 1
+     WHERE c.id IN (
+               SELECT due.id
+                 FROM mpesa.callbacks AS due
+                WHERE due.due_at <= $2 AND (due.lease_until IS NULL OR due.lease_until <= $2)
+                ORDER BY due.due_at
+                LIMIT $4
+                  FOR UPDATE SKIP LOCKED
+           )
+    RETURNING c.id, c.kind, c.lease_id, c.attempts
+"""
+
+# One that was tried often enough is quarantined: nothing looks at it again by itself.
+POSTPONE: Final[LiteralString] = """
+    UPDATE mpesa.callbacks
+       SET due_at = CASE WHEN $5 THEN NULL ELSE $3 END,
+           dead_at = CASE WHEN $5 THEN $3 END,
+           outcome = CASE WHEN $5 THEN 'quarantined' ELSE 'deferred' END,
+           note = CASE WHEN $5 THEN $6 END,
+           last_error = $4, lease_until = NULL, lease_id = NULL
+     WHERE id = $1 AND lease_id = $2
+"""
+
+COUNT_DUE: Final[LiteralString] = """
+    SELECT count(*) AS due, min(due_at) AS oldest_due_at, 0 AS dead FROM mpesa.callbacks WHERE due_at <= $1
+"""
+
+COUNT_DEAD: Final[LiteralString] = """
+    SELECT count(*) FROM mpesa.callbacks WHERE outcome = 'quarantined' AND dead_at IS NOT NULL
+"""
+
+COUNT_QUARANTINED: Final[LiteralString] = """
+    SELECT kind, count(*) AS callbacks FROM mpesa.callbacks WHERE outcome = 'quarantined' GROUP BY kind
+"""
+
+OLDEST_DUE: Final[LiteralString] = "SELECT min(due_at) FROM mpesa.callbacks WHERE due_at IS NOT NULL"
+
+LIST: Final[LiteralString] = """
+    SELECT id, kind, outcome, note, saver_id, deliveries, source_listed, received_at, last_received_at, due_at,
+           attempts, dead_at, last_error
+      FROM mpesa.callbacks
+     WHERE received_at BETWEEN $1 AND $2
+       AND ($3::text IS NULL OR kind = $3)
+       AND ($4::text IS NULL OR outcome = $4)
+     ORDER BY received_at DESC, id DESC
+     LIMIT $5
+"""
+
+FIND: Final[LiteralString] = """
+    SELECT id, kind, outcome, note, saver_id, deliveries, source_listed, received_at, last_received_at, due_at,
+           attempts, dead_at, last_error
+      FROM mpesa.callbacks
+     WHERE id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCallback:
+    """A callback as it is to be stored; `body` is encrypted. `due_at`: when the worker is to act on it."""
+
+    id: UUID
+    kind: str
+    dedupe_hash: bytes
+    body: bytes
+    source_listed: bool | None
+    received_at: datetime
+    due_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A callback that is stored, perhaps since an earlier delivery, and what became of it until now."""
+
+    id: UUID
+    outcome: str
+    received_at: datetime
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealedCallback:
+    """A stored callback; `body` is encrypted."""
+
+    id: UUID
+    kind: str
+    body: bytes = field(repr=False)
+    outcome: str
+    note: str | None
+    saver_id: UUID | None
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedCallback:
+    """A callback that a worker has leased to look at it again."""
+
+    id: UUID
+    kind: str
+    lease_id: UUID
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRow:
+    """A stored callback as an operator sees it, without its body."""
+
+    id: UUID
+    kind: str
+    outcome: str
+    note: str | None
+    saver_id: UUID | None
+    deliveries: int
+    source_listed: bool | None
+    received_at: datetime
+    last_received_at: datetime
+    due_at: datetime | None
+    attempts: int
+    dead_at: datetime | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KindCount:
+    """How many callbacks of one kind."""
+
+    kind: str
+    callbacks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which callbacks an operator wants to see; None: any."""
+
+    kind: str | None
+    outcome: str | None
+    since: datetime
+    until: datetime
+    limit: int
+
+
+async def store(tx: Tx, new: NewCallback) -> Stored:
+    """Store a callback, or count one more delivery of it, and lock its row. Returns the row as it is then."""
+    stored = await tx.fetch_one(
+        Stored,
+        STORE,
+        new.id,
+        new.kind,
+        new.dedupe_hash,
+        new.body,
+        new.source_listed,
+        new.received_at,
+        new.due_at,
+    )
+    assert stored is not None  # noqa: S101 (one of both, insert or update, returns the row)
+    return stored
+
+
+async def conclude(
+    tx: Tx,
+    *,
+    callback_id: UUID,
+    outcome: str,
+    saver_id: UUID | None,
+    note: str | None,
+    due_at: datetime | None,
+) -> None:
+    """Write what became of a callback, and when it is looked at again; whoever had leased it loses the lease."""
+    await tx.execute(CONCLUDE, callback_id, outcome, saver_id, note, due_at)
+
+
+async def lock(tx: Tx, *, callback_id: UUID) -> SealedCallback | None:
+    return await tx.fetch_one(SealedCallback, LOCK, callback_id)
+
+
+async def read(tx: Tx, *, callback_id: UUID) -> SealedCallback | None:
+    """Read a callback without a lock."""
+    return await tx.fetch_one(SealedCallback, READ, callback_id)
+
+
+async def lock_leased(tx: Tx, *, callback_id: UUID, lease_id: UUID) -> SealedCallback | None:
+    """Lock a callback and return it; None when the lease is another's by now, or nobody's."""
+    return await tx.fetch_one(SealedCallback, LOCK_LEASED, callback_id, lease_id)
+
+
+async def claim(tx: Tx, wanted: Claim) -> list[ClaimedCallback]:
+    return await tx.fetch_all(
+        ClaimedCallback, CLAIM, wanted.lease_id, wanted.now, wanted.lease_until, wanted.limit
+    )
+
+
+async def postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement, *, dead_note: str) -> None:
+    """Come back later to one that could not be acted on; leave it to a person, with `dead_note`, when it is dead."""
+    await tx.execute(
+        POSTPONE,
+        row.id,
+        row.lease_id,
+        postponement.due_at,
+        postponement.error,
+        postponement.dead,
+        dead_note,
+    )
+
+
+async def count_backlog(tx: Tx, now: datetime) -> Backlog:
+    due = await tx.fetch_one(Backlog, COUNT_DUE, now)
+    assert due is not None  # noqa: S101 (an aggregate always returns a row)
+    return Backlog(due.due, due.oldest_due_at, await tx.fetch_value(int, COUNT_DEAD) or 0)
+
+
+async def count_quarantined(tx: Tx) -> dict[str, int]:
+    """Return how many callbacks wait for a person, by kind; a kind of which none does is left out."""
+    return {each.kind: each.callbacks for each in await tx.fetch_all(KindCount, COUNT_QUARANTINED)}
+
+
+async def oldest_due(tx: Tx) -> datetime | None:
+    """Return when the callback that is to be looked at first was, or will be, due."""
+    return await tx.fetch_value(datetime, OLDEST_DUE)
+
+
+async def list_callbacks(tx: Tx, wanted: Filter) -> list[CallbackRow]:
+    """Return the callbacks an operator asks for, the newest first."""
+    return await tx.fetch_all(
+        CallbackRow, LIST, wanted.since, wanted.until, wanted.kind, wanted.outcome, wanted.limit
+    )
+
+
+async def find(tx: Tx, *, callback_id: UUID) -> CallbackRow | None:
+    return await tx.fetch_one(CallbackRow, FIND, callback_id)
