@@ -222,7 +222,3 @@ COMMENT ON TABLE mpesa.statements IS 'Which statement files were compared, for w
 ALTER TABLE mpesa.statements ENABLE ROW LEVEL SECURITY;
 CREATE POLICY statements_for_the_system ON mpesa.statements TO zanari_system USING (true);
 GRANT SELECT, INSERT ON mpesa.statements TO zanari_system;
-
--- What a statement is matched by. The table is as new as this one.
--- squawk-ignore require-concurrent-index-creation
-CREATE INDEX payouts_by_late_receipt ON savings.payouts (late_receipt) WHERE late_receipt IS NOT NULL;
