@@ -112,6 +112,9 @@ class Note(StrEnum):
     AMOUNT_MISMATCH = "amount_mismatch"
     "tells another amount than what we asked for"
 
+    RECEIPT_CONFLICT = "receipt_conflict"
+    "tells a receipt that was booked as something else"
+
     UNMATCHED = "unmatched"
     "nothing of ours matched it within a day"
 
