@@ -138,3 +138,22 @@ COMMENT ON COLUMN savings.mpesa_accounts.made_default_at IS
 COMMENT ON COLUMN savings.mpesa_accounts.proven_at IS 'When it was last proven to be the saver''s; null: when it was linked.';
 -- A saver chooses a default and unlinks; who may link is decided by proof alone.
 GRANT UPDATE (made_default_at, unlinked_at, unlinked_because) ON savings.mpesa_accounts TO zanari_api;
+
+-- Row level security shows a saver no other's numbers, and a request has to know of one thing about them.
+CREATE FUNCTION savings.number_in_use(number_index bytea, proven_since timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = ''
+AS $$
+    SELECT EXISTS (
+        SELECT
+          FROM savings.mpesa_accounts AS a
+         WHERE a.blind_index = number_index AND a.unlinked_at IS NULL
+           AND a.saver_id IS DISTINCT FROM savings.current_saver_id()
+           AND coalesce(a.proven_at, a.linked_at) > proven_since
+    )
+$$;
+COMMENT ON FUNCTION savings.number_in_use(bytea, timestamptz) IS
+    'Whether a saver other than the one who asks holds this number and proved it since then. Says not who.';
+REVOKE ALL ON FUNCTION savings.number_in_use(bytea, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION savings.number_in_use(bytea, timestamptz) TO zanari_api, zanari_system;

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
-from zanari_api.deposits.rows import Channel, Intent
+from zanari_api.deposits.rows import Intent, Payment
 from zanari_api.runtime.db import Tx
 from zanari_api.runtime.jobs import Backlog, Claim, Postponement
 
@@ -142,30 +142,20 @@ MARK_FAILED: Final[LiteralString] = """
 
 MARK_SETTLED: Final[LiteralString] = """
     UPDATE savings.intents
-       SET state = 'settled', reason = NULL, settled_by = $3, receipt = $4, finished_at = $5, due_at = $6,
+       SET state = 'settled', reason = $7, settled_by = $3, receipt = $4, finished_at = $5, due_at = $6,
            attempts = 0, dead_at = NULL, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state <> 'settled'
-    RETURNING id
 """
 
 ATTACH_RECEIPT: Final[LiteralString] = """
     UPDATE savings.intents
        SET receipt = $3, due_at = NULL, attempts = 0, dead_at = NULL, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state = 'settled' AND receipt IS NULL
-    RETURNING id
 """
 
 CHECK_AT: Final[LiteralString] = """
     UPDATE savings.intents SET due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND lease_id = $3
-"""
-
-LIST_UNSENT_OF_NUMBER: Final[LiteralString] = """
-    SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
-           state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
-           finished_at, checkout_request_id, receipt, settled_by
-      FROM savings.intents
-     WHERE blind_index = $1 AND saver_id = $2 AND state = 'requested' AND submitting_at IS NULL
 """
 
 
@@ -265,19 +255,16 @@ async def mark_failed(tx: Tx, intent: Intent, *, reason: str, now: datetime) -> 
 
 
 async def mark_settled(
-    tx: Tx, intent: Intent, *, by: Channel, receipt: str | None, now: datetime, due_at: datetime | None
-) -> bool:
-    changed = await tx.fetch_value(UUID, MARK_SETTLED, intent.saver_id, intent.id, by, receipt, now, due_at)
-    return changed is not None
+    tx: Tx, intent: Intent, payment: Payment, *, now: datetime, due_at: datetime | None, reason: str | None
+) -> None:
+    await tx.execute(
+        MARK_SETTLED, intent.saver_id, intent.id, payment.channel, payment.receipt, now, due_at, reason
+    )
 
 
-async def attach_receipt(tx: Tx, intent: Intent, *, receipt: str) -> bool:
-    return await tx.fetch_value(UUID, ATTACH_RECEIPT, intent.saver_id, intent.id, receipt) is not None
+async def attach_receipt(tx: Tx, intent: Intent, *, receipt: str) -> None:
+    await tx.execute(ATTACH_RECEIPT, intent.saver_id, intent.id, receipt)
 
 
 async def check_at(tx: Tx, due: DueIntent, *, at: datetime | None) -> None:
     await tx.execute(CHECK_AT, due.saver_id, due.id, due.lease_id, at)
-
-
-async def list_unsent_of_number(tx: Tx, *, blind_index: bytes, saver_id: UUID) -> list[Intent]:
-    return await tx.fetch_all(Intent, LIST_UNSENT_OF_NUMBER, blind_index, saver_id)

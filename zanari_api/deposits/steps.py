@@ -12,7 +12,7 @@ from uuid import UUID
 from zanari_api.deposits import intent_queries, step_queries
 from zanari_api.deposits.intent_queries import Event
 from zanari_api.deposits.intents import INTENTS, OPEN_FOR, checkout_hash, note
-from zanari_api.deposits.rows import Channel, Intent, IntentState
+from zanari_api.deposits.rows import Intent, IntentState, Payment
 from zanari_api.deposits.step_queries import DueIntent
 from zanari_api.runtime.crypto import DataKey, IndexKey, Place
 from zanari_api.runtime.db import Tx
@@ -141,36 +141,47 @@ async def fail(
 
 
 async def settle(
-    tx: Tx, intent: Intent, *, by: Channel, receipt: str | None, now: datetime, callback_id: UUID | None
+    tx: Tx, intent: Intent, payment: Payment, *, now: datetime, reason: str | None = None
 ) -> None:
-    """Note that it is paid, whatever it was before. Without a receipt, one is waited for."""
-    missed_at = None if receipt is not None else now + RECEIPT_MISSED_AFTER
-    await step_queries.mark_settled(tx, intent, by=by, receipt=receipt, now=now, due_at=missed_at)
+    """Note that it is paid, whatever it was before. Without a receipt, one is waited for.
+
+    `reason` says what did not follow from it, where something did not.
+    """
+    missed_at = None if payment.receipt is not None else now + RECEIPT_MISSED_AFTER
+    await step_queries.mark_settled(tx, intent, payment, now=now, due_at=missed_at, reason=reason)
     event = Event(
-        state=IntentState.SETTLED, cause=by, happened_at=now, callback_id=callback_id, receipt=receipt
+        state=IntentState.SETTLED,
+        cause=payment.channel,
+        happened_at=now,
+        callback_id=payment.callback_id,
+        receipt=payment.receipt,
     )
     await note(tx, intent, event)
 
 
-async def attach(
-    tx: Tx, intent: Intent, *, by: Channel, receipt: str, now: datetime, callback_id: UUID | None
-) -> None:
+async def attach(tx: Tx, intent: Intent, payment: Payment, *, receipt: str, now: datetime) -> None:
     """Give a settled intent the receipt that a query could not tell."""
     await step_queries.attach_receipt(tx, intent, receipt=receipt)
-    await witness(tx, intent, cause=f"receipt:{by}", now=now, receipt=receipt, callback_id=callback_id)
+    await witness(tx, intent, payment, cause=f"receipt:{payment.channel}", now=now)
 
 
 async def witness(
     tx: Tx,
     intent: Intent,
+    payment: Payment | None = None,
     *,
     cause: str,
     now: datetime,
-    receipt: str | None = None,
     callback_id: UUID | None = None,
 ) -> None:
     """Record evidence that changes nothing."""
-    event = Event(state=intent.state, cause=cause, happened_at=now, receipt=receipt, callback_id=callback_id)
+    event = Event(
+        state=intent.state,
+        cause=cause,
+        happened_at=now,
+        receipt=None if payment is None else payment.receipt,
+        callback_id=callback_id if payment is None else payment.callback_id,
+    )
     await intent_queries.insert_event(tx, event, saver_id=intent.saver_id, intent_id=intent.id)
 
 

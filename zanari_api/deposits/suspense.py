@@ -47,16 +47,16 @@ async def assign(  # noqa: PLR0913 (who, what, whence and why, each by its keywo
     return deposit_id
 
 
-async def drop(tx: Tx, item: SuspenseItem, *, by: str, evidence: str, now: datetime) -> None:
-    """Take a held item out of suspense whose payment was booked before by another way: it was counted twice.
+async def take_out(tx: Tx, item: SuspenseItem, *, by: str, evidence: str, now: datetime) -> None:
+    """Take a held item out of suspense: whose payment it is, is known, and it is booked there, or was before.
 
-    The receipt must be locked, and so must the saver to whom it was booked.
+    The receipt must be locked, and so must the saver.
     """
     await posting.post_one(
         tx,
         Transfer(
-            key=f"suspense_drop:{item.id}",
-            kind="suspense_drop",
+            key=f"suspense_taken_out:{item.id}",
+            kind="suspense_taken_out",
             event_at=now,
             entries=(
                 (accounts.SUSPENSE, -item.amount_cents),
