@@ -1,4 +1,4 @@
-"""Throws the embedded database of this directory away, and nothing else. Refuses while somebody uses it."""
+"""Throws away the embedded database of this directory, and the emulated Safaricom's books with it. Not while in use."""
 
 import fcntl
 import shutil
@@ -20,6 +20,8 @@ def main() -> int:
             print(f"{directory} is in use. Stop `make run` first.", file=sys.stderr)
             return 1
         shutil.rmtree(directory)
+        # Two sets of books that begin on different days would never agree.
+        (directory.parent / "safaricom.json").unlink(missing_ok=True)
     print(f"{directory} is gone; the next `make run` makes a new one.")
     return 0
 

@@ -36,10 +36,9 @@ EMULATED_ISSUER: Final = "http://auth.zanari.localhost/auth/v1"
 DEVELOPMENT_SHORTCODE: Final = "600000"
 DEVELOPMENT_B2C_SHORTCODE: Final = "600001"
 DEVELOPMENT_INITIATOR: Final = "zanari"
+LOOPBACK: Final = ("127.0.0.1", "::1")
 DEVELOPMENT_PULL_NUMBER: Final = "254700000000"
 SHUTDOWN_TIMEOUT_S: Final = 20
-OPENING_FLOAT_CENTS: Final = 10_000_000
-"""KES 100,000 in the payout shortcode of a new emulator; `zanari dev` books the same in the ledger."""
 
 
 class PortInUse(Exception):  # noqa: N818 (reads as what it says)
@@ -113,7 +112,7 @@ def _emulator(settings: Settings, home: Path) -> SafaricomEmulator:
     return SafaricomEmulator(
         shortcodes={
             (settings.mpesa_shortcode or "").split(",")[0].strip(): Opening(),
-            settings.mpesa_b2c_shortcode or "": Opening(utility_cents=OPENING_FLOAT_CENTS),
+            settings.mpesa_b2c_shortcode or "": Opening(),
         },
         consumer_key=reveal(settings.mpesa_consumer_key) or "",
         consumer_secret=reveal(settings.mpesa_consumer_secret) or "",
@@ -163,9 +162,10 @@ def with_development_secrets(settings: Settings, home: Path) -> Settings:
         "mpesa_initiator_name": DEVELOPMENT_INITIATOR,
         "mpesa_initiator_password": SecretStr(made.initiator_password),
         "mpesa_pull_number": DEVELOPMENT_PULL_NUMBER,
+        "mpesa_ip_allowlist": LOOPBACK,
     }
     return settings.model_copy(
-        update={name: value for name, value in missing.items() if getattr(settings, name) is None}
+        update={name: value for name, value in missing.items() if getattr(settings, name) in {None, ()}}
     )
 
 

@@ -15,9 +15,10 @@ import typer
 from pydantic import SecretStr
 
 from zanari_api import serving
-from zanari_api.assembly import NOBODY
+from zanari_api.assembly import NOBODY, Parts
 from zanari_api.cli import phone as phone_verbs
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
+from zanari_api.daraja.errors import DarajaError
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
@@ -26,9 +27,10 @@ from zanari_api.runtime.migrations import MigrationError
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.demo import Demo, NotSeeded
+from zanari_api.sandbox.introduction import introduce
 from zanari_api.sandbox.postgres import EmbeddedPostgresError
 from zanari_api.sandbox.running import NothingRuns
-from zanari_api.sandbox.safaricom.credentials import Certificate
+from zanari_api.sandbox.safaricom.credentials import certificate_of_this_process
 from zanari_api.serving import PortInUse
 from zanari_api.settings import Settings, SettingsInvalid
 from zanari_api.worker import create_worker
@@ -171,7 +173,7 @@ def openapi(
         mpesa_consumer_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
         mpesa_passkey="none",  # pyright: ignore[reportArgumentType]
         mpesa_b2c_shortcode="600001",
-        mpesa_certificate=Certificate().pem,
+        mpesa_certificate=certificate_of_this_process().pem,
         mpesa_initiator_name="none",
         mpesa_initiator_password="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing)
     )
@@ -211,9 +213,17 @@ async def _dev(settings: Settings) -> None:
                     webhook_secret=_first(env.settings.mpesa_webhook_secret),
                     safaricom_url=env.settings.mpesa_base_url or "",
                 )
+                parts: Parts = app.state.parts
                 try:
+                    await introduce(
+                        env.safaricom,
+                        daraja=parts.daraja,
+                        config=parts.mpesa,
+                        database=parts.runtime.database,
+                        clock=parts.runtime.clock,
+                    )
                     await demo.seed(made, env.safaricom)
-                except NotSeeded as reason:
+                except (NotSeeded, DarajaError) as reason:
                     progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
                     return
                 say(demo.instructions(made, receipt=new_receipt()))

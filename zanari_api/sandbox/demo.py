@@ -94,31 +94,32 @@ async def _json(client: httpx.AsyncClient, method: str, path: str, body: object 
 def instructions(demo: Demo, *, receipt: str) -> str:
     """Return what to read, what to paste and what to look at then."""
     body = spend_body(receipt=receipt, amount="147")
-    authorization = f"-H 'Authorization: Bearer {demo.token}'"
+    authorization = '-H "Authorization: Bearer $TOKEN"'
     return f"""
 Zanari is serving {demo.base_url}, with its worker; an emulator of Safaricom listens at {demo.safaricom_url}
 
   API docs      {demo.base_url}/docs
   demo saver    +{DEMO_PHONE}, KES 500 deposited, goal "{DEMO_GOAL}"
-  access token  {demo.token}
 
 Spend KES 147 at a shop: paste this (its signature is good for five minutes; `zanari spend` makes new ones)
 
 {curl(demo, body)}
 
-KES 3 went from the wallet to the goal. Paste it again: the answer is the same, marked duplicate. Then look at
+KES 3 went from the wallet to the goal. Paste it again: the answer is the same, marked duplicate. Then look at it as
+the saver's app does, with an access token
 
-  curl -s {demo.base_url}/api/v1/goals {authorization}
-  curl -s {demo.base_url}/api/v1/transactions {authorization}
-  curl -s {demo.base_url}/metrics | grep zanari_spends
+export TOKEN={demo.token}
+curl -s {demo.base_url}/api/v1/goals {authorization}
+curl -s {demo.base_url}/api/v1/transactions {authorization}
+curl -s {demo.base_url}/metrics | grep zanari_spends
 
 Deposit KES 200 by a prompt on the saver's phone, then press its buttons
 
-  curl -s {demo.base_url}/api/v1/mpesa/deposits {authorization} \\
-    -H "Idempotency-Key: $(uuidgen)" -H 'Content-Type: application/json' -d '{{"amount_cents": 20000}}'
-  zanari phone prompts          what is on the emulated phones
-  zanari phone approve          or: cancel, wrong-pin, time-out
-  zanari phone --help           pay the paybill, lose a callback, look at Safaricom's books
+curl -s {demo.base_url}/api/v1/mpesa/deposits {authorization} \\
+  -H "Idempotency-Key: $(date +%s%N)" -H 'Content-Type: application/json' -d '{{"amount_cents": 20000}}'
+zanari phone prompts          # what is on the emulated phones
+zanari phone approve          # or: cancel, wrong-pin, time-out
+zanari phone --help           # pay the paybill, lose a callback, look at Safaricom's books
 
 `zanari reconcile` compares our books with Safaricom's. Ctrl-C stops everything; the data stays in .zanari/.
 """
