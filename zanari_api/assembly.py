@@ -16,6 +16,7 @@ from zanari_api.me.provisioning import provision
 from zanari_api.mpesa.config import CallbackSources, CallbackTokens, MpesaConfig
 from zanari_api.mpesa.inbox import Intake
 from zanari_api.mpesa.signature import SignatureVerifier
+from zanari_api.roundups.collections import Terms
 from zanari_api.roundups.spends import Policy
 from zanari_api.runtime.activity import Activity
 from zanari_api.runtime.auth import TokenVerifier
@@ -68,6 +69,16 @@ class Parts:
         )
         keys = await self.runtime.service_keys.keys()
         return Intake(keys=keys, shortcodes=self.mpesa.shortcodes, policy=policy)
+
+    async def collection_terms(self) -> Terms:
+        """Return what collections depend on now. Raises DatabaseUnavailable until the keys were read once."""
+        keys = await self.runtime.service_keys.keys()
+        return Terms(
+            feature_enabled=self.runtime.features.round_ups,
+            shortcode=self.daraja.config.shortcode,
+            keyring=self.runtime.keyring,
+            index=keys.index,
+        )
 
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None, None]:
@@ -215,6 +226,8 @@ def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:
             match fact.name:
                 case "spend":
                     metrics.spends.labels(*fact.labels).inc(fact.value)
+                case "collection":
+                    metrics.collections.labels(*fact.labels).inc(fact.value)
                 case "ledger_post":
                     metrics.ledger_posts.labels(*fact.labels).inc(fact.value)
                 case "transaction":

@@ -17,6 +17,8 @@ from zanari_api.mpesa.config import SOURCE_MODES, Flow
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.inbox import Outcome as CallbackOutcome
 from zanari_api.mpesa.router import router as mpesa_router
+from zanari_api.roundups.collection_router import router as collection_router
+from zanari_api.roundups.collections import State as CollectionState
 from zanari_api.roundups.router import router as rule_router
 from zanari_api.roundups.rules import Outcome as SpendOutcome
 from zanari_api.roundups.rules import Reason
@@ -68,12 +70,14 @@ def create_app(
     app.state.parts = parts
     app.state.runtime = runtime
     app.state.mpesa = mpesa
+    app.state.collection_terms = parts.collection_terms
     addresses = checked("TRUSTED_PROXIES", lambda: ClientAddresses(settings.trusted_proxies))
     app.state.addresses = addresses
     for router in (
         users_router,
         me_router,
         rule_router,
+        collection_router,
         transactions_router,
         goals_router,
         mpesa_router,
@@ -102,7 +106,7 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime, addresse
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "X-Step-Up-Token"],
             expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", *RATE_LIMIT_HEADERS],
         )
     app.add_middleware(Observe, metrics=runtime.metrics)
@@ -128,5 +132,6 @@ def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
     metrics.start_problems_at_zero()
     metrics.start_routes_at_zero(known_routes(app))
     metrics.start_at_zero(metrics.spends, SpendOutcome, ("none", *Reason))
+    metrics.start_at_zero(metrics.collections, CollectionState)
     metrics.start_at_zero(metrics.callbacks, CallbackKind, CallbackOutcome)
     metrics.start_at_zero(metrics.callback_sources_refused, Flow, SOURCE_MODES)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
+from zanari_api.roundups import collection_jobs
 from zanari_api.runtime import health, problems, schedules
 from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.runtime.jobs import JobOutcome, RowJob, run_round
@@ -205,5 +206,13 @@ def worker_of(parts: Parts) -> Worker:
 
 def work_of(parts: Parts) -> Work:
     """Return every job, schedule and fact of the service."""
-    del parts
-    return Work(jobs=[], schedules=[], facts=[])
+    runtime = parts.runtime
+    return Work(
+        jobs=[
+            *collection_jobs.jobs(
+                database=runtime.database, clock=runtime.clock, terms=parts.collection_terms
+            ),
+        ],
+        schedules=[],
+        facts=[],
+    )

@@ -46,7 +46,7 @@ def explain(decision: Decision, spend: SpendFacts, rule: Rule, allocations: Sequ
         return f"Nothing was saved from your {spent} spend because {_why_skipped(decision.reason, rule)}."
     saved = format_kes(decision.round_up_cents)
     trimmed = ", trimmed to the limit you set," if decision.reason is Reason.CAPPED else ""
-    goals = _list_goals(allocations)
+    goals = list_goals(allocations)
     if decision.outcome is Outcome.WAITING:
         return (
             f"{_describe(rule, spend)}: {saved}{trimmed} is waiting for money to come into your wallet,"
@@ -84,7 +84,7 @@ def _percent(basis_points: int) -> str:
     return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + "%"
 
 
-def _list_goals(allocations: Sequence[NamedShare]) -> str:
+def list_goals(allocations: Sequence[NamedShare]) -> str:
     """Name the goals: one alone by its name, several with what each gets."""
     if len(allocations) == 1:
         return allocations[0].goal_name

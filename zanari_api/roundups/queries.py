@@ -1,4 +1,4 @@
-"""Every statement on savings.spends, allocations and accruals; no decisions, no commits."""
+"""Every statement on savings.spends and allocations, and the one that makes accruals; no decisions, no commits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.roundups.collecting_rules import SMALLEST_THRESHOLD_CENTS
 from zanari_api.runtime.db import Tx
 
 FIND_SPENDS_OF_RECEIPTS: Final[LiteralString] = """
@@ -27,7 +28,9 @@ SUM_USED: Final[LiteralString] = """
      GROUP BY 1, 2
 """
 
-# One statement for the three: each costs a round trip, and this is the hottest write there is.
+# One statement for all that follows from a decision: each costs a round trip, and this is the hottest write there is.
+# The plan, which is the job that asks for collections, is woken when as much waits as any rule asks for; while it is
+# due already, or the saver is left in peace, it stays as it is.
 INSERT_SPENDS: Final[LiteralString] = """
     WITH recorded AS (
         INSERT INTO savings.spends (
@@ -42,27 +45,31 @@ INSERT_SPENDS: Final[LiteralString] = """
     ), allocated AS (
         INSERT INTO savings.allocations (saver_id, spend_id, goal_id, amount_cents)
         SELECT * FROM unnest($14::uuid[], $15::uuid[], $16::uuid[], $17::bigint[])
+    ), accrued AS (
+        INSERT INTO savings.accruals (saver_id, spend_id, amount_cents)
+        SELECT saver_id, id, round_up_cents FROM recorded WHERE outcome = 'waiting'
+        RETURNING saver_id, amount_cents
+    ), added AS (
+        SELECT saver_id, sum(amount_cents) AS cents FROM accrued GROUP BY saver_id
     )
-    INSERT INTO savings.accruals (saver_id, spend_id, amount_cents)
-    SELECT saver_id, id, round_up_cents FROM recorded WHERE outcome = 'waiting'
+    INSERT INTO savings.collection_plans AS p (saver_id, due_at)
+    SELECT added.saver_id, CASE WHEN added.cents + (
+               SELECT coalesce(sum(a.amount_cents - a.settled_cents), 0)
+                 FROM savings.accruals AS a
+                WHERE a.saver_id = added.saver_id AND a.status = 'waiting' AND a.collection_id IS NULL
+           ) >= $19::bigint THEN $18::timestamptz END
+      FROM added
+     ORDER BY added.saver_id
+    ON CONFLICT (saver_id) DO UPDATE SET due_at = EXCLUDED.due_at, updated_at = clock_timestamp()
+     WHERE p.due_at IS NULL AND NOT p.paused AND EXCLUDED.due_at IS NOT NULL
 """
 
 LIST_ALLOCATIONS: Final[LiteralString] = """
     SELECT goal_id, amount_cents FROM savings.allocations WHERE saver_id = $1 AND spend_id = $2 ORDER BY goal_id
 """
 
-CANCEL_ACCRUAL: Final[LiteralString] = """
-    UPDATE savings.accruals SET status = 'cancelled', updated_at = clock_timestamp()
-     WHERE saver_id = $1 AND spend_id = $2 AND status = 'waiting'
-    RETURNING amount_cents
-"""
-
 MARK_UNDONE: Final[LiteralString] = """
     UPDATE savings.spends SET undone_at = clock_timestamp(), undone_cents = $3 WHERE saver_id = $1 AND id = $2
-"""
-
-SUM_WAITING: Final[LiteralString] = """
-    SELECT coalesce(sum(amount_cents), 0)::bigint FROM savings.accruals WHERE saver_id = $1 AND status = 'waiting'
 """
 
 
@@ -141,8 +148,10 @@ async def sum_used(tx: Tx, *, windows: Sequence[tuple[UUID, datetime, datetime]]
     return await tx.fetch_all(UsedDay, SUM_USED, savers, sinces, untils)
 
 
-async def insert_spends(tx: Tx, spends: Sequence[NewSpend], allocations: Sequence[NewAllocation]) -> None:
-    """Insert decided spends, the split of their round-ups, and an accrual for each that waits."""
+async def insert_spends(
+    tx: Tx, spends: Sequence[NewSpend], allocations: Sequence[NewAllocation], *, now: datetime
+) -> None:
+    """Insert decided spends, the split of their round-ups, an accrual for each that waits, and wake what collects."""
     await tx.execute(
         INSERT_SPENDS,
         [spend.saver_id for spend in spends],
@@ -162,6 +171,8 @@ async def insert_spends(tx: Tx, spends: Sequence[NewSpend], allocations: Sequenc
         [allocation.spend_id for allocation in allocations],
         [allocation.goal_id for allocation in allocations],
         [allocation.amount_cents for allocation in allocations],
+        now,
+        SMALLEST_THRESHOLD_CENTS,
     )
 
 
@@ -169,14 +180,5 @@ async def list_allocations(tx: Tx, *, saver_id: UUID, spend_id: UUID) -> list[Al
     return await tx.fetch_all(AllocationRow, LIST_ALLOCATIONS, saver_id, spend_id)
 
 
-async def cancel_accrual(tx: Tx, *, saver_id: UUID, spend_id: UUID) -> int | None:
-    """Cancel a waiting round-up and return its amount; None when none waits."""
-    return await tx.fetch_value(int, CANCEL_ACCRUAL, saver_id, spend_id)
-
-
 async def mark_undone(tx: Tx, *, saver_id: UUID, spend_id: UUID, cents: int) -> None:
     await tx.execute(MARK_UNDONE, saver_id, spend_id, cents)
-
-
-async def sum_waiting(tx: Tx, *, saver_id: UUID) -> int:
-    return await tx.fetch_value(int, SUM_WAITING, saver_id) or 0

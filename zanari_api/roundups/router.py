@@ -18,4 +18,5 @@ async def read_rule(saver: CurrentSaver) -> RoundUpRule:
 @router.put("")
 async def replace_rule(body: RuleUpdate, saver: CurrentSaver) -> RoundUpRule:
     """Replace your rule. It holds for spends that happen from now on; a change makes a new version."""
-    return await saver.write(lambda tx: rule_service.replace(tx, saver_id=saver.id, wanted=body))
+    now = saver.runtime.clock.now()
+    return await saver.write(lambda tx: rule_service.replace(tx, saver_id=saver.id, wanted=body, now=now))

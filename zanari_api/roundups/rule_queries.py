@@ -44,9 +44,12 @@ INSERT_RULE: Final[LiteralString] = """
         saver_id, version, kind, step_cents, percentage_bp, fixed_cents, multiplier, whole_amount,
         whole_amount_cents, min_spend_cents, max_spend_cents, cap_per_spend_cents, cap_per_day_cents,
         cap_per_week_cents, cap_per_month_cents, balance_floor_cents, paused_until, enabled, excluded_kinds,
-        excluded_merchants, excluded_categories, collection_threshold_cents
+        excluded_merchants, excluded_categories, collection_threshold_cents, in_force_from
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+    VALUES (
+        $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+        coalesce($23, now())
+    )
 """
 
 
@@ -95,7 +98,8 @@ async def find_at(tx: Tx, *, moments: Sequence[tuple[UUID, datetime]]) -> list[P
     )
 
 
-async def insert(tx: Tx, *, saver_id: UUID, rule: RuleRow) -> None:
+async def insert(tx: Tx, *, saver_id: UUID, rule: RuleRow, in_force_from: datetime | None = None) -> None:
+    """Insert a version. A saver's first one holds for all the time before it, so its own time says nothing."""
     await tx.execute(
         INSERT_RULE,
         saver_id,
@@ -120,4 +124,5 @@ async def insert(tx: Tx, *, saver_id: UUID, rule: RuleRow) -> None:
         list(rule.excluded_merchants),
         list(rule.excluded_categories),
         rule.collection_threshold_cents,
+        in_force_from,
     )

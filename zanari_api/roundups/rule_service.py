@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from zanari_api.kit.spend_kind import SpendKind
+from zanari_api.roundups import plan_queries
 from zanari_api.roundups import rule_queries as queries
 from zanari_api.roundups.errors import RuleMissing
 from zanari_api.roundups.rule_queries import RuleRow
@@ -25,10 +26,11 @@ async def show(tx: Tx, *, saver_id: UUID) -> RoundUpRule:
     return _as_shown(await _newest(tx, saver_id=saver_id))
 
 
-async def replace(tx: Tx, *, saver_id: UUID, wanted: RuleUpdate) -> RoundUpRule:
+async def replace(tx: Tx, *, saver_id: UUID, wanted: RuleUpdate, now: datetime) -> RoundUpRule:
     """Make a new version, in force from now on; none when nothing would change. Locks the saver.
 
     Under the saver's lock no spend is being decided, so a spend sees the old rule or the new one, whole.
+    A change lets prompts for collections come again that had stopped because the saver turned down several.
     """
     await users.lock_saver(tx, saver_id=saver_id)
     newest = await _newest(tx, saver_id=saver_id)
@@ -36,7 +38,8 @@ async def replace(tx: Tx, *, saver_id: UUID, wanted: RuleUpdate) -> RoundUpRule:
     if _as_shown(row) == _as_shown(newest):
         return _as_shown(newest)
     row = _as_row(wanted, version=newest.version + 1)
-    await queries.insert(tx, saver_id=saver_id, rule=row)
+    await queries.insert(tx, saver_id=saver_id, rule=row, in_force_from=now)
+    await plan_queries.lift_pause(tx, saver_id=saver_id, due_at=now)
     return _as_shown(row)
 
 

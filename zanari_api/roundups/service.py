@@ -8,7 +8,7 @@ from uuid import UUID
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import balances
-from zanari_api.roundups import queries, rule_service, undoing, writing
+from zanari_api.roundups import accrual_queries, queries, rule_service, undoing, writing
 from zanari_api.roundups.deciding import Decided, Fold, Question, window
 from zanari_api.roundups.queries import SpendRow
 from zanari_api.roundups.registers import Registers, read_registers
@@ -34,7 +34,7 @@ async def record_spends(tx: Tx, spends: Sequence[Spend], *, policy: Policy) -> l
     _ensure_locked(spends, registers, savers)
     fresh = _fresh(spends, registers, savers)
     decided = await _decide(tx, fresh, registers, policy)
-    await writing.write(tx, decided, keyring=policy.keyring)
+    await writing.write(tx, decided, policy=policy)
     recorded = _recorded(spends, registers, decided)
     for place, spend in enumerate(spends):
         if spend.is_reversal:
@@ -60,7 +60,7 @@ async def savers_of_receipt(tx: Tx, *, receipt: str) -> set[UUID]:
 
 async def waiting_cents(tx: Tx, *, saver_id: UUID) -> int:
     """Return what a saver's round-ups come to that still wait for money."""
-    return await queries.sum_waiting(tx, saver_id=saver_id)
+    return await accrual_queries.sum_waiting(tx, saver_id=saver_id)
 
 
 async def _involved(tx: Tx, spends: Sequence[Spend]) -> list[UUID]:

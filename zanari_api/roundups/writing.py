@@ -12,6 +12,7 @@ from zanari_api.roundups.deciding import Decided
 from zanari_api.roundups.errors import BooksRefused
 from zanari_api.roundups.queries import NewAllocation, NewSpend
 from zanari_api.roundups.rules import Reason
+from zanari_api.roundups.spends import Policy
 from zanari_api.runtime.crypto import Keyring
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
@@ -42,7 +43,7 @@ def answer(decided: Decided) -> RoundUp:
     )
 
 
-async def write(tx: Tx, decided: Sequence[Decided], *, keyring: Keyring) -> None:
+async def write(tx: Tx, decided: Sequence[Decided], *, policy: Policy) -> None:
     """Write everything that follows from the decisions. Raises BooksRefused, which is a bug of ours."""
     if not decided:
         return
@@ -55,8 +56,9 @@ async def write(tx: Tx, decided: Sequence[Decided], *, keyring: Keyring) -> None
             for item in decided
             for part in item.parts
         ],
+        now=policy.now,
     )
-    await feed.record(tx, [_as_feed_row(item, keyring) for item in decided])
+    await feed.record(tx, [_as_feed_row(item, policy.keyring) for item in decided])
     for item in decided:
         tx.note("spend", item.decision.outcome, item.decision.reason or "none")
 

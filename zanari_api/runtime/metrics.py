@@ -87,6 +87,7 @@ class Metrics:
         for kind in TRANSACTION_TYPES:
             self._transaction_amount.labels(kind)
         self.spends = self._counter("zanari_spends_total", "Spends decided.", "outcome", "reason")
+        self.collections = self._counter("zanari_collections_total", "Collections, by step taken.", "state")
         self.webhook_requests = self._counter(
             "zanari_webhook_requests_total", "Signed webhook requests.", "outcome"
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from zanari_api.runtime.db import Tx
-from zanari_api.transactions.rows import FeedRow
+from zanari_api.transactions.rows import FeedRow, SpendChange
 
 INSERT_TRANSACTIONS: Final[LiteralString] = """
     INSERT INTO savings.transactions (
@@ -66,10 +66,12 @@ FIND_TRANSACTION: Final[LiteralString] = """
      WHERE saver_id = $1 AND id = $2
 """
 
-UPDATE_SPEND: Final[LiteralString] = """
-    UPDATE savings.transactions
-       SET status = $3, round_up = $4::jsonb, explanation = $5::jsonb, updated_at = clock_timestamp()
-     WHERE saver_id = $1 AND id = $2
+UPDATE_SPENDS: Final[LiteralString] = """
+    UPDATE savings.transactions AS t
+       SET status = change.status, round_up = change.round_up, explanation = change.explanation,
+           updated_at = clock_timestamp()
+      FROM unnest($2::uuid[], $3::text[], $4::jsonb[], $5::jsonb[]) AS change (id, status, round_up, explanation)
+     WHERE t.saver_id = $1 AND t.id = change.id
 """
 
 # What was explained before stays, but for what the new explanation says anew.
@@ -77,6 +79,11 @@ MARK_REVERSED: Final[LiteralString] = """
     UPDATE savings.transactions
        SET status = 'reversed', explanation = explanation || $3::jsonb, updated_at = clock_timestamp()
      WHERE saver_id = $1 AND id = $2
+"""
+
+ATTACH_RECEIPT: Final[LiteralString] = """
+    UPDATE savings.transactions SET receipt = $3, updated_at = clock_timestamp()
+     WHERE saver_id = $1 AND id = $2 AND receipt IS NULL
 """
 
 
@@ -149,23 +156,19 @@ async def find(tx: Tx, *, saver_id: UUID, transaction_id: UUID) -> Found | None:
     return await tx.fetch_one(Found, FIND_TRANSACTION, saver_id, transaction_id)
 
 
-async def update_spend(
-    tx: Tx,
-    *,
-    saver_id: UUID,
-    transaction_id: UUID,
-    status: str,
-    round_up: Mapping[str, object],
-    explanation: Mapping[str, object],
-) -> None:
+async def update_spends(tx: Tx, *, saver_id: UUID, changes: Sequence[SpendChange]) -> None:
     await tx.execute(
-        UPDATE_SPEND,
+        UPDATE_SPENDS,
         saver_id,
-        transaction_id,
-        status,
-        orjson.dumps(round_up).decode(),
-        orjson.dumps(explanation).decode(),
+        [change.id for change in changes],
+        [change.status for change in changes],
+        [orjson.dumps(change.round_up).decode() for change in changes],
+        [orjson.dumps(change.explanation).decode() for change in changes],
     )
+
+
+async def attach_receipt(tx: Tx, *, saver_id: UUID, transaction_id: UUID, receipt: str) -> None:
+    await tx.execute(ATTACH_RECEIPT, saver_id, transaction_id, receipt)
 
 
 async def mark_reversed(

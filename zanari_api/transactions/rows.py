@@ -24,3 +24,13 @@ class FeedRow:
     receipt: str | None = None
     round_up: Mapping[str, object] | None = None
     private: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpendChange:
+    """What a spend's row is to show from now on; the rest of the row stays as it is."""
+
+    id: UUID
+    status: str
+    round_up: Mapping[str, object]
+    explanation: Mapping[str, object]

@@ -106,6 +106,9 @@ class Explanation(Schema):
     reason: str | None = None
     rule_version: int | None = None
     round_up_cents: int | None = None
+    settled_cents: int | None = None
+    """Of a round-up that had to wait: how much of it has become money in goals by now."""
+
     undone_cents: int | None = None
 
 

@@ -15,7 +15,7 @@ from zanari_api.runtime.db import Tx
 from zanari_api.transactions import queries
 from zanari_api.transactions.errors import InvalidCursor, TransactionNotFound
 from zanari_api.transactions.queries import PageFilter
-from zanari_api.transactions.rows import FeedRow
+from zanari_api.transactions.rows import FeedRow, SpendChange
 
 DISTANT_PAST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 DISTANT_FUTURE: Final = datetime(9000, 1, 1, tzinfo=UTC)
@@ -45,24 +45,10 @@ async def record(tx: Tx, rows: Sequence[FeedRow]) -> None:
         tx.note("transaction", row.type, value=row.amount_cents)
 
 
-async def update_spend(
-    tx: Tx,
-    *,
-    saver_id: UUID,
-    transaction_id: UUID,
-    status: str,
-    round_up: Mapping[str, object],
-    explanation: Mapping[str, object],
-) -> None:
-    """Show what became of a spend's round-up. The row keeps its place in the feed."""
-    await queries.update_spend(
-        tx,
-        saver_id=saver_id,
-        transaction_id=transaction_id,
-        status=status,
-        round_up=round_up,
-        explanation=explanation,
-    )
+async def update_spends(tx: Tx, *, saver_id: UUID, changes: Sequence[SpendChange]) -> None:
+    """Show what became of spends' round-ups, in one statement. The rows keep their places in the feed."""
+    if changes:
+        await queries.update_spends(tx, saver_id=saver_id, changes=changes)
 
 
 async def mark_reversed(
@@ -72,10 +58,15 @@ async def mark_reversed(
     await queries.mark_reversed(tx, saver_id=saver_id, transaction_id=transaction_id, explanation=explanation)
 
 
+async def attach_receipt(tx: Tx, *, saver_id: UUID, transaction_id: UUID, receipt: str) -> None:
+    """Show the receipt of a payment that was told of without one."""
+    await queries.attach_receipt(tx, saver_id=saver_id, transaction_id=transaction_id, receipt=receipt)
+
+
 async def page(tx: Tx, *, saver_id: UUID, wanted: Wanted) -> str:
     """Return one page as JSON text, built by Postgres in one statement. Raises InvalidCursor."""
     wanted_rows = PageFilter(
-        after=_read_cursor(wanted.cursor),
+        after=read_cursor(wanted.cursor),
         since=_start(wanted.first_day, otherwise=DISTANT_PAST),
         until=_start(wanted.last_day, otherwise=DISTANT_FUTURE, days_later=1),
         updated_since=min(max(wanted.updated_since or DISTANT_PAST, DISTANT_PAST), DISTANT_FUTURE),
@@ -104,19 +95,11 @@ def seal_counterparty(name: str, *, transaction_id: UUID, data_key: DataKey) -> 
     return data_key.encrypt(orjson.dumps({"counterparty": name}), private_place(transaction_id))
 
 
-def private_place(transaction_id: UUID) -> Place:
-    return Place("savings.transactions", "private", transaction_id)
+def read_cursor(cursor: str | None) -> tuple[datetime, UUID]:
+    """Return the (time, id) that a page begins after; without a cursor, one that is after everything.
 
-
-def _start(day: date | None, *, otherwise: datetime, days_later: int = 0) -> datetime:
-    """Return when a Nairobi day begins, kept within the years that arithmetic can reach."""
-    if day is None:
-        return otherwise
-    within = min(max(day, DISTANT_PAST.date()), DISTANT_FUTURE.date())
-    return eat_day_start(within + timedelta(days=days_later))
-
-
-def _read_cursor(cursor: str | None) -> tuple[datetime, UUID]:
+    Raises InvalidCursor.
+    """
     if cursor is None:
         return DISTANT_FUTURE, LAST_ID
     match = CURSOR.fullmatch(cursor)
@@ -127,6 +110,23 @@ def _read_cursor(cursor: str | None) -> tuple[datetime, UUID]:
     except OverflowError as error:
         raise InvalidCursor from error
     return occurred_at, UUID(match[2])
+
+
+def write_cursor(at: datetime, row_id: UUID) -> str:
+    """Return the cursor of a page that begins after this row. The feed's own are written by Postgres."""
+    return f"{(at - DISTANT_PAST) // timedelta(microseconds=1)}-{row_id}"
+
+
+def private_place(transaction_id: UUID) -> Place:
+    return Place("savings.transactions", "private", transaction_id)
+
+
+def _start(day: date | None, *, otherwise: datetime, days_later: int = 0) -> datetime:
+    """Return when a Nairobi day begins, kept within the years that arithmetic can reach."""
+    if day is None:
+        return otherwise
+    within = min(max(day, DISTANT_PAST.date()), DISTANT_FUTURE.date())
+    return eat_day_start(within + timedelta(days=days_later))
 
 
 def _like(text: str | None) -> str | None:
