@@ -15,11 +15,10 @@ from zanari_api.deposits.references import IntentReference, MemberReference, par
 from zanari_api.deposits.rows import Channel, Payment
 from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
-from zanari_api.kit.ids import new_id
-from zanari_api.mpesa import queries
+from zanari_api.mpesa import settlement
+from zanari_api.mpesa.discrepancies import note_other_amount
 from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.roundups import service as roundups
-from zanari_api.roundups.spends import Discrepancy
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
@@ -95,6 +94,10 @@ async def book(
         channel=channel,
     )
     reference = parse_account_reference(told.account_reference)
+    if isinstance(reference, IntentReference):
+        settled = await settlement.settle_by_reference(tx, reference.reference, payment, intake=intake)
+        if settled is not None:
+            return settled
     return await _book_by_member(tx, payment, reference, intake=intake)
 
 
@@ -148,21 +151,3 @@ async def destination_of(tx: Tx, saver: SaverRow, *, letter: str | None) -> Dest
                     saver_id=saver.saver_id, account_id=goal.account_id, goal_id=goal.id, goal_name=goal.name
                 )
     return Destination(saver_id=saver.saver_id, account_id=saver.wallet_account_id)
-
-
-async def note_other_amount(tx: Tx, *, receipt: str, amount_cents: int, intake: Intake) -> None:
-    """Note a known receipt that came with another amount: a named discrepancy, not a silent duplicate."""
-    booked = await deposits.booked_amount(tx, receipt=receipt)
-    if booked is None or booked == amount_cents:
-        return
-    digest = intake.keys.index.digest("deposit_amount", receipt.encode(), str(amount_cents).encode())
-    discrepancy = Discrepancy(
-        receipt=receipt,
-        content_digest=digest,
-        first_amount_cents=booked,
-        later_amount_cents=amount_cents,
-        differs=("amount_cents",),
-    )
-    await queries.insert_discrepancy(
-        tx, discrepancy_id=new_id(), role=ReceiptRole.DEPOSIT, discrepancy=discrepancy
-    )
