@@ -43,7 +43,7 @@ class HandClock(Clock):
         for until, woken in self._sleepers:
             if until <= self._now:
                 woken.set()
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.005)
 
 
 async def acknowledge(_path: str) -> Response:

@@ -16,6 +16,8 @@ from zanari_api.sandbox.safaricom.core import Delays
 from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 from zanari_api.sandbox.safaricom.server import serving
 
+TLS = httpx.create_ssl_context()
+
 
 @pytest.fixture(scope="session")
 async def ear() -> AsyncIterator[Listener]:
@@ -58,5 +60,5 @@ def emulator(clock: HandClock) -> SafaricomEmulator:
 
 @pytest.fixture
 async def caller(emulator: SafaricomEmulator, listener: Listener) -> AsyncIterator[Caller]:
-    async with serving(emulator) as url, httpx.AsyncClient(base_url=url, timeout=5) as client:
+    async with serving(emulator) as url, httpx.AsyncClient(base_url=url, timeout=5, verify=TLS) as client:
         yield Caller(client, emulator, listener)

@@ -15,7 +15,6 @@ from zanari_api.sandbox.safaricom.records import Registration
 from zanari_api.sandbox.safaricom.requests import ApiError, Fields, Reply
 from zanari_api.sandbox.safaricom.wire import JsonObject, loads_object
 
-VALIDATION_TIMEOUT_S: Final = 8
 FORBIDDEN_WORDS: Final = ("mpesa", "m-pesa", "safaricom", "exe", "cmd", "sql", "query", "ngrok", "mockbin")
 UNKNOWN_SHORTCODE: Final = "999999"
 """What a stranger's confirmation is for."""
@@ -149,7 +148,7 @@ class CustomerPayments:
             return ""
         body = self._body(draft, registration, armed, balance_cents=None)
         message = Message(flow=Flow.C2B, kind="c2b_validation", url=registration.validation_url, body=body)
-        answer = _read_answer(await core.courier.ask(message, timeout_s=VALIDATION_TIMEOUT_S))
+        answer = _read_answer(await core.courier.ask(message, timeout_s=core.delays.validation_timeout_s))
         if answer is None:
             if not registration.completes_unasked:
                 raise PaymentRefused("validation gave no answer in time")

@@ -31,6 +31,8 @@ class Delays:
     "from a result to the first try to deliver it"
     slow_reply_s: float = 10.0
     "what a slow reply takes where the fault does not say"
+    validation_timeout_s: float = 8.0
+    "how long an answer to a validation is waited for, in real seconds"
 
     @classmethod
     def none(cls) -> "Delays":

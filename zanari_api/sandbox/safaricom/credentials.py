@@ -5,7 +5,7 @@ import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -54,15 +54,21 @@ class Tokens:
 class Certificate:
     """The emulator's key pair, as Safaricom publishes its own: a certificate to encrypt with."""
 
-    def __init__(self, private_key_pem: str | None = None) -> None:
-        """Take a key that was kept; None takes the one that this process made."""
-        pem = private_key_pem or _key_of_this_process()
-        key = load_pem_private_key(pem.encode(), password=None)
+    def __init__(self, key: rsa.RSAPrivateKey) -> None:
+        self._key = key
+        self.pem = _self_signed(key)
+
+    @classmethod
+    def kept(cls, private_key_pem: str) -> Self:
+        """Take up a key that was kept. Raises TypeError for one of another kind."""
+        key = load_pem_private_key(private_key_pem.encode(), password=None)
         if not isinstance(key, rsa.RSAPrivateKey):
             raise TypeError("the emulator's key is not RSA")
-        self._key = key
-        self.private_key_pem = pem
-        self.pem = _self_signed(key)
+        return cls(key)
+
+    @property
+    def private_key_pem(self) -> str:
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
     def decrypt(self, security_credential: str) -> str | None:
         """Return the password in a SecurityCredential, None where there is none that we can read."""
@@ -78,9 +84,9 @@ def stk_password(shortcode: str, passkey: str, timestamp: str) -> str:
 
 
 @cache
-def _key_of_this_process() -> str:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+def certificate_of_this_process() -> Certificate:
+    """Return the one certificate that emulators without a memory share: making a key takes a while."""
+    return Certificate(rsa.generate_private_key(public_exponent=65537, key_size=2048))
 
 
 def _self_signed(key: rsa.RSAPrivateKey) -> str:

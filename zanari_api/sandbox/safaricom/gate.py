@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, cast
 
@@ -194,7 +195,8 @@ class Gate:
 
 def _error_of(armed: Armed) -> ApiError:
     code = armed.code or "500.002.1001"
-    status = int(code[:3]) if code[:3].isdigit() else 500
+    # Most codes begin with their HTTP status.
+    status = int(code[:3]) if re.match(r"[45][0-9]{2}\.", code) else 500
     return ApiError(status, code, armed.message or HTTP_ERRORS.get(code, "Error Occurred"))
 
 

@@ -86,9 +86,12 @@ async def serving(emulator: SafaricomEmulator, *, port: int = 0) -> AsyncGenerat
         await emulator.close()
         for connection in list(state.connections):
             connection.shutdown()
-        for task in list(state.tasks):
+        tasks = set(state.tasks)
+        if tasks:
+            await asyncio.wait(tasks, timeout=STOP_TIMEOUT_S)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _config(emulator: SafaricomEmulator, *, lifespan: Literal["on", "off"]) -> uvicorn.Config:

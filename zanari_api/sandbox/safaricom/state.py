@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar, cast
 
 from zanari_api.sandbox.safaricom.books import Account, Books, Kind, Movement, Position, Story
 from zanari_api.sandbox.safaricom.core import Core
-from zanari_api.sandbox.safaricom.credentials import Certificate
+from zanari_api.sandbox.safaricom.credentials import Certificate, certificate_of_this_process
 from zanari_api.sandbox.safaricom.handsets import Behaviour, Handset
 from zanari_api.sandbox.safaricom.records import Outcome, Payout, Push, Registration
 from zanari_api.sandbox.safaricom.wire import JsonValue, dumps, loads_object
@@ -33,7 +33,8 @@ class State:
 
     def certificate(self) -> Certificate:
         """Return the certificate that was kept, or a new one."""
-        return Certificate(self._kept.get("private_key_pem"))
+        kept: str | None = self._kept.get("private_key_pem")
+        return Certificate.kept(kept) if kept else certificate_of_this_process()
 
     def openings(self, wanted: Mapping[str, Position]) -> dict[str, Position]:
         """Return what shortcodes began with: as kept, where they are known."""
