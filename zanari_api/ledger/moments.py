@@ -34,6 +34,16 @@ LIST_CHANGES: Final[LiteralString] = """
      ORDER BY e.id
 """
 
+LIST_MOVED: Final[LiteralString] = """
+    SELECT t.key, -e.amount_cents AS cents
+      FROM ledger.entries AS e
+      JOIN ledger.transfers AS t ON t.id = e.transfer_id
+     WHERE e.account_id = $1 AND e.account_version IS NULL
+       AND e.xact >= $2::text::xid8
+       AND t.event_at >= $3 AND t.event_at < $4
+     ORDER BY e.id
+"""
+
 SINCE_EVER: Final = "0"
 """The horizon that everything lies behind. Reads every entry of an account: for what is asked once a day."""
 
@@ -42,6 +52,14 @@ SINCE_EVER: Final = "0"
 class _Cents:
     account_id: UUID
     cents: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What one transfer did to an account, on its normal side. The key holds the id of the row it was made for."""
+
+    key: str
+    cents: int
 
 
 async def horizon(tx: Tx) -> str:
@@ -73,3 +91,10 @@ async def changes(
     for one in await tx.fetch_all(_Cents, LIST_CHANGES, list(account_ids), booked_since, since, until):
         found[one.account_id].append(one.cents or 0)
     return found
+
+
+async def moved(
+    tx: Tx, account_id: UUID, *, since: datetime, until: datetime, booked_since: str
+) -> list[Moved]:
+    """Return the transfers that changed a debit account of the system by events in [since, until)."""
+    return await tx.fetch_all(Moved, LIST_MOVED, account_id, booked_since, since, until)

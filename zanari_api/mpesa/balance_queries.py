@@ -73,6 +73,14 @@ FIND_LAST_REPORTED: Final[LiteralString] = """
            )
 """
 
+FIND_HORIZON: Final[LiteralString] = """
+    SELECT booked_since::text
+      FROM mpesa.balance_requests
+     WHERE shortcode = $1 AND requested_at <= $2
+     ORDER BY requested_at DESC
+     LIMIT 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class BalanceRequest:
@@ -161,3 +169,7 @@ async def find_last_reported(
     tx: Tx, *, shortcode: str, since: datetime, until: datetime
 ) -> BalanceRequest | None:
     return await tx.fetch_one(BalanceRequest, FIND_LAST_REPORTED, shortcode, since, until)
+
+
+async def find_horizon(tx: Tx, *, shortcode: str, moment: datetime) -> str | None:
+    return await tx.fetch_value(str, FIND_HORIZON, shortcode, moment)

@@ -152,12 +152,6 @@ async def _unmatched(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
     return Effected(Outcome.WAITING)
 
 
-async def receive_timeout(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
-    """Note that a question waited too long. Nothing hangs on it: whoever asked will ask again."""
-    del tx, item, intake
-    return Effected(Outcome.NOTED)
-
-
 async def find(tx: Tx, *, request_id: UUID) -> Answer:
     """Return a question of `ask` and what was said by now."""
     request = await balance_queries.find_request(tx, request_id=request_id)
@@ -171,6 +165,12 @@ async def find_last(tx: Tx, *, shortcode: str, since: datetime, until: datetime)
     if request is None:
         return None
     return Answer(request, tuple(await balance_queries.list_reports(tx, request_id=request.id)))
+
+
+async def find_horizon(tx: Tx, *, shortcode: str, moment: datetime) -> str:
+    """Return a horizon of the ledger from before `moment`: that of the last question until then, else of all time."""
+    found = await balance_queries.find_horizon(tx, shortcode=shortcode, moment=moment)
+    return found or moments.SINCE_EVER
 
 
 async def _lock(tx: Tx, conversation_id: str | None) -> BalanceRequest | None:

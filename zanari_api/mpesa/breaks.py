@@ -3,6 +3,7 @@
 Whoever finds a difference notes it here, in the transaction that found it, and closes it when it is gone.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -119,6 +120,17 @@ async def close_break(tx: Tx, *, kind: BreakKind, subject: str, because: str, no
 async def list_open(tx: Tx) -> list[BreakRow]:
     """Return the open breaks, the oldest first, a thousand at most."""
     return await break_queries.list_open(tx, limit=LISTED_MAX)
+
+
+async def close_gone(
+    tx: Tx, *, kind: BreakKind, still_there: Collection[str], because: str, now: datetime
+) -> int:
+    """Close the open breaks of a kind whose subject is not there any more; return how many."""
+    closed = 0
+    for each in await list_open(tx):
+        if each.kind == kind and each.subject not in still_there:
+            closed += await close_break(tx, kind=kind, subject=each.subject, because=because, now=now)
+    return closed
 
 
 async def list_closed(tx: Tx, *, since: datetime) -> list[BreakRow]:

@@ -1,5 +1,6 @@
 """Every statement on mpesa.fees; no decisions, no commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -17,6 +18,10 @@ INSERT_FEE: Final[LiteralString] = """
 
 LOCK_FEE: Final[LiteralString] = """
     SELECT payout_id, shortcode, cents, source, event_at FROM mpesa.fees WHERE payout_id = $1 FOR UPDATE
+"""
+
+LIST_FEES: Final[LiteralString] = """
+    SELECT payout_id, shortcode, cents, source, event_at FROM mpesa.fees WHERE payout_id = ANY ($1::uuid[])
 """
 
 UPDATE_FEE: Final[LiteralString] = "UPDATE mpesa.fees SET cents = $2, source = $3 WHERE payout_id = $1"
@@ -47,3 +52,7 @@ async def lock_fee(tx: Tx, *, payout_id: UUID) -> FeeRow | None:
 
 async def update_fee(tx: Tx, *, payout_id: UUID, cents: int, source: str) -> None:
     await tx.execute(UPDATE_FEE, payout_id, cents, source)
+
+
+async def list_fees(tx: Tx, *, payout_ids: Sequence[UUID]) -> list[FeeRow]:
+    return await tx.fetch_all(FeeRow, LIST_FEES, list(payout_ids))

@@ -1,5 +1,6 @@
 """Posts what M-PESA charges us for payouts, against what the company put in. A fee never touches a saver's money."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -72,6 +73,11 @@ async def post_fee(
         return
     await fee_queries.update_fee(tx, payout_id=payout_id, cents=cents, source=source.value)
     await _post(tx, told, key=f"fee:payout:{payout_id}:{source}", cents=cents - before.cents)
+
+
+async def list_posted(tx: Tx, *, payout_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the cents that were posted for each of these payouts; one without a row is left out."""
+    return {fee.payout_id: fee.cents for fee in await fee_queries.list_fees(tx, payout_ids=payout_ids)}
 
 
 async def _post(tx: Tx, fee: FeeRow, *, key: str, cents: int) -> None:

@@ -1,5 +1,6 @@
 """Every statement on mpesa.float_moves; no decisions, no commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -20,6 +21,12 @@ FIND_MOVE: Final[LiteralString] = """
     SELECT id, receipt, kind, from_shortcode, from_account, to_shortcode, to_account, amount_cents, event_at
       FROM mpesa.float_moves
      WHERE receipt = $1
+"""
+
+LIST_MOVES: Final[LiteralString] = """
+    SELECT id, receipt, kind, from_shortcode, from_account, to_shortcode, to_account, amount_cents, event_at
+      FROM mpesa.float_moves
+     WHERE receipt = ANY ($1::text[])
 """
 
 
@@ -59,3 +66,7 @@ async def insert_move(tx: Tx, move: MoveRow, *, operator: str) -> bool:
 
 async def find_move(tx: Tx, *, receipt: str) -> MoveRow | None:
     return await tx.fetch_one(MoveRow, FIND_MOVE, receipt)
+
+
+async def list_moves(tx: Tx, *, receipts: Sequence[str]) -> list[MoveRow]:
+    return await tx.fetch_all(MoveRow, LIST_MOVES, list(receipts))

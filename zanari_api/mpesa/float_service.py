@@ -3,6 +3,7 @@
 Each is booked once per receipt, by an operator, and audited.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -144,9 +145,15 @@ async def book(tx: Tx, move: Move, *, operator: str) -> Booked:
     return Booked.BOOKED
 
 
-async def find_move(tx: Tx, *, receipt: str) -> MoveRow | None:
-    """Return the move that a receipt was booked as."""
-    return await float_queries.find_move(tx, receipt=receipt)
+async def list_changes(tx: Tx, place: Place, *, receipts: Sequence[str]) -> list[tuple[str, UUID, int]]:
+    """Return (receipt, id, cents) of the moves of these receipts that changed what a place of ours holds."""
+    changes: list[tuple[str, UUID, int]] = []
+    for move in await float_queries.list_moves(tx, receipts=receipts):
+        if (move.from_shortcode, move.from_account) == (place.shortcode, place.account):
+            changes.append((move.receipt, move.id, -move.amount_cents))
+        if (move.to_shortcode, move.to_account) == (place.shortcode, place.account):
+            changes.append((move.receipt, move.id, move.amount_cents))
+    return changes
 
 
 def _account_of(place: Place | None) -> UUID:

@@ -7,7 +7,7 @@ from zanari_api.payouts.comparison_rows import PaidOut
 from zanari_api.runtime.db import Tx
 
 LIST_HEARD: Final[LiteralString] = """
-    SELECT id, shortcode, amount_cents, state, receipt, event_at
+    SELECT id, shortcode, amount_cents, receipt
       FROM savings.payouts
      WHERE state IN ('submitting', 'submitted', 'unknown')
      ORDER BY requested_at, id
@@ -15,11 +15,11 @@ LIST_HEARD: Final[LiteralString] = """
 """
 
 LIST_BY_RECEIPT: Final[LiteralString] = """
-    SELECT id, shortcode, amount_cents, state, receipt, event_at
+    SELECT id, shortcode, amount_cents, receipt
       FROM savings.payouts
      WHERE receipt = ANY ($1::text[])
      UNION ALL
-    SELECT id, shortcode, amount_cents, state, late_receipt, event_at
+    SELECT id, shortcode, amount_cents, late_receipt
       FROM savings.payouts
      WHERE late_receipt = ANY ($1::text[])
 """

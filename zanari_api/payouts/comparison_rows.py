@@ -1,17 +1,14 @@
 """A payout as it is compared with M-PESA's books. States no SQL."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
 class PaidOut:
-    """A payout that M-PESA may know of. `event_at` is when it was paid, None while that is unknown."""
+    """A payout that M-PESA may know of."""
 
     id: UUID
     shortcode: str
     amount_cents: int
-    state: str
     receipt: str | None
-    event_at: datetime | None

@@ -96,14 +96,14 @@ def _a_move(compared: Compared, others: Sequence[Compared]) -> Explained | None:
                 source, target = target, source
             command = (
                 f"zanari float move --from {source} --to {target}"
-                f" --amount {_shillings(compared.difference_cents)} --receipt RECEIPT"
+                f" --amount {shillings(compared.difference_cents)} --receipt RECEIPT"
             )
             return Explained(f"a move from {source} to {target} that nobody booked", command)
     return None
 
 
 def _unexplained(compared: Compared) -> Explained:
-    place, amount = compared.place, _shillings(compared.difference_cents)
+    place, amount = compared.place, shillings(compared.difference_cents)
     is_more = compared.difference_cents > 0
     if place.account is FloatAccount.CHARGES_PAID:
         cause = "charges that were settled" if is_more else "charges that are not posted"
@@ -120,7 +120,7 @@ def _unexplained(compared: Compared) -> Explained:
     return Explained(cause, command)
 
 
-def _shillings(cents: int) -> str:
-    """Write an amount as an operator types it."""
-    shillings, rest = divmod(abs(cents), CENTS_PER_SHILLING)
-    return f"{shillings}.{rest:02d}" if rest else str(shillings)
+def shillings(cents: int) -> str:
+    """Write an amount as an operator types it, without a sign for what is taken."""
+    whole, rest = divmod(abs(cents), CENTS_PER_SHILLING)
+    return f"{whole}.{rest:02d}" if rest else str(whole)

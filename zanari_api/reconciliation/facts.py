@@ -1,0 +1,58 @@
+"""What the gauges show of floats, breaks and suspense, read from the database. Sets no metric and changes nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from zanari_api.deposits import comparison as paid_in
+from zanari_api.ledger import accounts, balances
+from zanari_api.mpesa import breaks
+from zanari_api.mpesa.breaks import BreakKind
+from zanari_api.runtime.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Facts of the whole database, as of now."""
+
+    float_break_cents: Mapping[tuple[str, str], int]
+    "by shortcode and account: what Safaricom has more than our books, where they differ"
+
+    open_breaks: Mapping[str, int]
+    "by kind, every kind there is"
+
+    oldest_break_age: timedelta
+    "nothing where none is open"
+
+    books_broken: int
+    "promises of the books that the last check found broken"
+
+    suspense_cents: int
+    oldest_suspense_age: timedelta
+
+
+async def read(tx: Tx, *, now: datetime) -> Facts:
+    """Read the facts. Runs as Role.SYSTEM."""
+    found = await breaks.list_open(tx)
+    counted = {kind.value: 0 for kind in BreakKind}
+    for each in found:
+        counted[each.kind] = counted.get(each.kind, 0) + 1
+    oldest = [each.opened_at for each in found[:1]]
+    held = await paid_in.list_held(tx, before=now, limit=1)
+    return Facts(
+        float_break_cents={
+            (each.shortcode or "", each.account or ""): each.amount_cents
+            for each in found
+            # What differed on a day that is over has a break of its own, and is no gauge.
+            if each.subject == f"float:{each.shortcode}:{each.account}"
+        },
+        open_breaks=counted,
+        oldest_break_age=_age(oldest, now),
+        books_broken=counted[BreakKind.BOOKS_BROKEN],
+        suspense_cents=await balances.balance(tx, accounts.SUSPENSE) or 0,
+        oldest_suspense_age=_age([each.event_at for each in held], now),
+    )
+
+
+def _age(moments: list[datetime], now: datetime) -> timedelta:
+    return max((now - each for each in moments), default=timedelta(0))

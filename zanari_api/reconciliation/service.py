@@ -1,0 +1,224 @@
+"""Compares what Safaricom says our accounts hold with our floats, and names each difference. Moves no money.
+
+A difference that is gone closes its break by itself. Balances are compared as of the moment that Safaricom's clock
+gives them, by the time of events: what was booked late counts for when it happened.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from zanari_api.kit.clock import Clock, eat_day_start
+from zanari_api.kit.money import format_kes
+from zanari_api.ledger import moments
+from zanari_api.ledger.accounts import FloatAccount
+from zanari_api.mpesa import balance_service, breaks, fees, float_service
+from zanari_api.mpesa.balance_service import Answer, Asking
+from zanari_api.mpesa.breaks import BreakKind
+from zanari_api.mpesa.float_service import Place
+from zanari_api.reconciliation.comparing import Compared, Explained, booked_at, explain
+from zanari_api.reconciliation.pending import list_pending
+from zanari_api.reconciliation.reports import Report
+from zanari_api.runtime.db import Database, Role, Tx
+
+log = structlog.get_logger(__name__)
+
+SECOND: Final = timedelta(seconds=1)
+DAY: Final = timedelta(days=1)
+POLL_S: Final = timedelta(milliseconds=50).total_seconds()
+ANSWER_WITHIN: Final = timedelta(seconds=60)
+"""How long an answer is waited for. Safaricom sends it once, and never again."""
+
+
+def _silent(_text: str) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciling:
+    """What a reconciliation works with.
+
+    `shortcodes` are all we run, the collecting one first. `recover` books payments whose confirmation never came.
+    """
+
+    database: Database
+    clock: Clock
+    asking: Asking
+    shortcodes: Sequence[str]
+    recover: Callable[[], Awaitable[None]] | None = None
+    answer_within: timedelta = ANSWER_WITHIN
+
+
+async def reconcile(
+    parts: Reconciling, *, on: date | None = None, progress: Callable[[str], None] = _silent
+) -> Report:
+    """Compare all our accounts, note what differs, close what does not any more.
+
+    Without `on` Safaricom is asked now, after lost payments were recovered. With `on`, a Nairobi day, the last
+    answer of that day is compared with what we have booked of it by now. `progress` is told what takes a while.
+    """
+    started_at = parts.clock.now()
+    if on is None:
+        answers = await _ask_all(parts, progress)
+    else:
+        answers = await _answers_of(parts, on)
+
+    async def compare(tx: Tx) -> Sequence[Compared]:
+        return await _compare(tx, answers, now=parts.clock.now(), on=on)
+
+    compared = await parts.database.unit_of_work(compare, role=Role.SYSTEM)
+    unanswered = [shortcode for shortcode, answer in answers.items() if answer is None or not answer.reports]
+    async with parts.database.transaction(Role.SYSTEM) as tx:
+        report = Report(
+            at=parts.clock.now(),
+            on=on,
+            compared=compared,
+            unanswered=unanswered,
+            breaks=await breaks.list_open(tx),
+            closed=await breaks.list_closed(tx, since=started_at),
+        )
+    log.info("reconciled", accounts=len(compared), unanswered=len(unanswered), open_breaks=len(report.breaks))
+    return report
+
+
+async def _ask_all(parts: Reconciling, progress: Callable[[str], None]) -> Mapping[str, Answer | None]:
+    """Ask for the balances of every shortcode, one after the other, and wait for each answer."""
+    if parts.recover is not None:
+        progress("recovering payments whose confirmation never came")
+        await parts.recover()
+    answers: dict[str, Answer | None] = {}
+    for shortcode in parts.shortcodes:
+        progress(f"asking Safaricom what {shortcode} holds")
+        request_id = await balance_service.ask(parts.asking, shortcode=shortcode)
+        answers[shortcode] = answer = await _wait(parts, request_id)
+        if not answer.reports:
+            seconds = parts.answer_within // SECOND
+            progress(f"no answer for {shortcode} within {seconds} s, or none that told a balance")
+    return answers
+
+
+async def _wait(parts: Reconciling, request_id: UUID) -> Answer:
+    deadline = parts.clock.now() + parts.answer_within
+    while True:
+        async with parts.database.transaction(Role.SYSTEM) as tx:
+            answer = await balance_service.find(tx, request_id=request_id)
+        if answer.is_final or parts.clock.now() >= deadline:
+            return answer
+        await parts.clock.sleep(POLL_S)
+
+
+async def _answers_of(parts: Reconciling, on: date) -> Mapping[str, Answer | None]:
+    since = eat_day_start(on)
+    async with parts.database.transaction(Role.SYSTEM) as tx:
+        return {
+            shortcode: await balance_service.find_last(
+                tx, shortcode=shortcode, since=since, until=since + DAY
+            )
+            for shortcode in parts.shortcodes
+        }
+
+
+async def _compare(
+    tx: Tx, answers: Mapping[str, Answer | None], *, now: datetime, on: date | None
+) -> Sequence[Compared]:
+    compared: list[Compared] = []
+    for shortcode, answer in answers.items():
+        await _note_unanswered(tx, shortcode, answer, now=now, on=on)
+        if answer is not None:
+            compared += await _booked(tx, answer)
+    pending = await list_pending(tx)
+    for each in compared:
+        subject = f"float:{each.place}" if on is None else f"float:{each.place}:{on}"
+        explained = explain(each, pending=pending, others=compared)
+        await _note_difference(tx, each, explained, subject=subject, now=now)
+    await fees.check_cover(tx, now=now)
+    return compared
+
+
+async def _booked(tx: Tx, answer: Answer) -> list[Compared]:
+    """Put our balances beside the reported ones, as they were at the moment of the report."""
+    compared: list[Compared] = []
+    if answer.reports:
+        await float_service.open_floats(tx, shortcode=answer.request.shortcode)
+    for report in answer.reports:
+        place = Place(report.shortcode, FloatAccount(report.account))
+        window = {"booked_since": answer.request.booked_since}
+        before = await moments.held_before(tx, [place.account_id], moment=report.reported_at, **window)
+        changes = await moments.changes(
+            tx,
+            [place.account_id],
+            since=report.reported_at,
+            until=report.reported_at + SECOND,
+            **window,
+        )
+        booked = booked_at(
+            report.balance_cents,
+            before_cents=before[place.account_id],
+            changes=changes[place.account_id],
+        )
+        compared.append(
+            Compared(
+                place=place,
+                reported_cents=report.balance_cents,
+                booked_cents=booked,
+                reported_at=report.reported_at,
+            )
+        )
+    return compared
+
+
+async def _note_unanswered(
+    tx: Tx, shortcode: str, answer: Answer | None, *, now: datetime, on: date | None
+) -> None:
+    subject = f"balance:{shortcode}" if on is None else f"balance:{shortcode}:{on}"
+    if answer is not None and answer.reports:
+        await breaks.close_break(
+            tx,
+            kind=BreakKind.BALANCE_UNKNOWN,
+            subject=subject,
+            because="Safaricom told the balances",
+            now=now,
+        )
+        return
+    if on is not None:
+        cause = "no balances were told on that day"
+    else:
+        reason = answer and answer.request.reason
+        cause = f"Safaricom refused: {reason}" if reason else "the answer never came"
+    await breaks.note_break(
+        tx,
+        kind=BreakKind.BALANCE_UNKNOWN,
+        subject=subject,
+        shortcode=shortcode,
+        amount_cents=0,
+        suspected_cause=cause,
+        command="zanari reconcile"
+        if on is None
+        else f"zanari statement import FILE --shortcode {shortcode} --date {on}",
+        now=now,
+    )
+
+
+async def _note_difference(
+    tx: Tx, compared: Compared, explained: Explained, *, subject: str, now: datetime
+) -> None:
+    if not compared.difference_cents:
+        at = f"{compared.reported_at:%Y-%m-%dT%H:%M:%SZ}"
+        because = f"both books say {format_kes(compared.reported_cents)} at {at}"
+        await breaks.close_break(tx, kind=BreakKind.FLOAT_DIFFERS, subject=subject, because=because, now=now)
+        return
+    await breaks.note_break(
+        tx,
+        kind=BreakKind.FLOAT_DIFFERS,
+        subject=subject,
+        shortcode=compared.place.shortcode,
+        account=compared.place.account,
+        amount_cents=compared.difference_cents,
+        suspected_cause=explained.cause,
+        command=explained.command,
+        now=now,
+    )
