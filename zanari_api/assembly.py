@@ -13,9 +13,14 @@ from zanari_api.daraja.credential import read_certificate
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.kit.clock import Clock, utc_now
 from zanari_api.me.provisioning import provision
+from zanari_api.mpesa import pull_jobs
+from zanari_api.mpesa.balance_service import Asking
 from zanari_api.mpesa.config import CallbackSources, CallbackTokens, MpesaConfig
-from zanari_api.mpesa.inbox import Intake
+from zanari_api.mpesa.inbox import CallbackKind, Intake
+from zanari_api.mpesa.pull_jobs import Pulling
+from zanari_api.mpesa.reversal_jobs import Reversing
 from zanari_api.mpesa.signature import SignatureVerifier
+from zanari_api.reconciliation.service import Reconciling
 from zanari_api.roundups.collections import Terms
 from zanari_api.roundups.spends import Policy
 from zanari_api.runtime.activity import Activity
@@ -78,6 +83,49 @@ class Parts:
             shortcode=self.daraja.config.shortcode,
             keyring=self.runtime.keyring,
             index=keys.index,
+        )
+
+    def pulling(self) -> Pulling:
+        """Return what payments whose confirmation never came are recovered with."""
+        return Pulling(
+            database=self.runtime.database,
+            daraja=self.daraja,
+            clock=self.runtime.clock,
+            metrics=self.runtime.metrics,
+            config=self.mpesa,
+            intake=self.intake,
+        )
+
+    def reversing(self) -> Reversing:
+        """Return what reversals are sent with."""
+        return Reversing(
+            database=self.runtime.database,
+            daraja=self.daraja,
+            clock=self.runtime.clock,
+            result_url=self.mpesa.callback_url(CallbackKind.REVERSAL_RESULT),
+            timeout_url=self.mpesa.callback_url(CallbackKind.REVERSAL_TIMEOUT),
+        )
+
+    def reconciling(self) -> Reconciling:
+        """Return what our floats are compared with Safaricom's books with."""
+        collecting, paying = self.daraja.config.shortcode, self.daraja.config.b2c_shortcode
+        ours = (collecting, *sorted(self.mpesa.shortcodes), *filter(None, (paying,)))
+
+        async def recover() -> None:
+            await pull_jobs.pull(self.pulling())
+
+        return Reconciling(
+            database=self.runtime.database,
+            clock=self.runtime.clock,
+            asking=Asking(
+                database=self.runtime.database,
+                daraja=self.daraja,
+                clock=self.runtime.clock,
+                result_url=self.mpesa.callback_url(CallbackKind.BALANCE_RESULT),
+                timeout_url=self.mpesa.callback_url(CallbackKind.BALANCE_TIMEOUT),
+            ),
+            shortcodes=tuple(dict.fromkeys(ours)),
+            recover=None if self.mpesa.pull_msisdn is None else recover,
         )
 
     @asynccontextmanager
@@ -165,6 +213,7 @@ def _mpesa_config(settings: Settings) -> MpesaConfig:
             "MPESA_CALLBACK_TOKENS", lambda: CallbackTokens.parse(_entries(settings.mpesa_callback_tokens))
         ),
         shortcodes=frozenset(_shortcodes(settings)),
+        prompt_shortcode=_shortcodes(settings)[0],
         sources=checked("MPESA_IP_ALLOWLIST", lambda: _sources(settings)),
         callback_base_url=(settings.mpesa_callback_base_url or "").rstrip("/"),
         pull_msisdn=settings.mpesa_pull_number,
@@ -226,6 +275,8 @@ def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:
             match fact.name:
                 case "spend":
                     metrics.spends.labels(*fact.labels).inc(fact.value)
+                case "intent":
+                    metrics.intents.labels(*fact.labels).inc(fact.value)
                 case "collection":
                     metrics.collections.labels(*fact.labels).inc(fact.value)
                 case "ledger_post":

@@ -17,6 +17,10 @@ from fastapi import FastAPI
 from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
+from zanari_api.mpesa import prompt_jobs, reversal_jobs
+from zanari_api.mpesa.inbox import CallbackKind
+from zanari_api.mpesa.prompt_jobs import Prompting
+from zanari_api.reconciliation import schedules as reconciliation_schedules
 from zanari_api.roundups import collection_jobs
 from zanari_api.runtime import health, problems, schedules
 from zanari_api.runtime.db import Database, Role, Tx
@@ -212,7 +216,17 @@ def work_of(parts: Parts) -> Work:
             *collection_jobs.jobs(
                 database=runtime.database, clock=runtime.clock, terms=parts.collection_terms
             ),
+            *prompt_jobs.jobs(
+                Prompting(
+                    database=runtime.database,
+                    daraja=parts.daraja,
+                    clock=runtime.clock,
+                    intake=parts.intake,
+                    callback_url=parts.mpesa.callback_url(CallbackKind.STK),
+                )
+            ),
+            reversal_jobs.reversal_job(parts.reversing()),
         ],
-        schedules=[],
+        schedules=[*reconciliation_schedules.schedules_of(parts.reconciling())],
         facts=[],
     )

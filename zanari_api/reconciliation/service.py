@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from zanari_api.daraja.errors import DarajaError
 from zanari_api.kit.clock import Clock, eat_day_start
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import moments
@@ -20,6 +21,7 @@ from zanari_api.mpesa import balance_service, breaks, fees, float_service
 from zanari_api.mpesa.balance_service import Answer, Asking
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.float_service import Place
+from zanari_api.mpesa.pull_jobs import PullBrokeOff
 from zanari_api.reconciliation.comparing import Compared, Explained, booked_at, explain
 from zanari_api.reconciliation.pending import list_pending
 from zanari_api.reconciliation.reports import Report
@@ -49,7 +51,7 @@ class Reconciling:
     clock: Clock
     asking: Asking
     shortcodes: Sequence[str]
-    recover: Callable[[], Awaitable[None]] | None = None
+    recover: Callable[[], Awaitable[object]] | None = None
     answer_within: timedelta = ANSWER_WITHIN
 
 
@@ -89,7 +91,12 @@ async def _ask_all(parts: Reconciling, progress: Callable[[str], None]) -> Mappi
     """Ask for the balances of every shortcode, one after the other, and wait for each answer."""
     if parts.recover is not None:
         progress("recovering payments whose confirmation never came")
-        await parts.recover()
+        try:
+            await parts.recover()
+        except (DarajaError, PullBrokeOff) as error:
+            # What is missing shows as a difference all the same, and the next pull begins where this one did.
+            log.warning("payments_not_recovered", error=type(error).__name__)
+            progress("Safaricom did not list the payments; going on without")
     answers: dict[str, Answer | None] = {}
     for shortcode in parts.shortcodes:
         progress(f"asking Safaricom what {shortcode} holds")
