@@ -89,6 +89,10 @@ def test_none_is_said_by_the_code_of_success_and_an_empty_list() -> None:
         {"ResponseCode": None, "Response": []},
         {"ResponseCode": "1000"},
         {"ResponseCode": "1000", "Response": ""},
+        {"ResponseCode": "1000", "Response": "[[not json"},
+        {"ResponseCode": "1001", "Response": "[[]] and more"},
+        {"ResponseCode": "1000", "Response": '[], "rows": []'},
+        {"ResponseCode": "1000", "Response": '[], "more": []'},
         {"ResponseStatus": "1001", "ShortCode": "600000", "ResponseDescription": "Already registered"},
     ],
 )

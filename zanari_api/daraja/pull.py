@@ -110,9 +110,7 @@ def _says_none(fields: Fields) -> bool:
 
 
 def _is_list(value: JsonValue) -> bool:
-    if isinstance(value, str):
-        return value.lstrip().startswith("[")
-    return isinstance(value, Sequence)
+    return isinstance(_unwrapped(value), Sequence)
 
 
 def _rows_in(value: JsonValue, depth: int) -> Iterator[Fields]:
@@ -120,7 +118,7 @@ def _rows_in(value: JsonValue, depth: int) -> Iterator[Fields]:
     if depth > _DEEPEST:
         return
     match value:
-        case str() if value.lstrip().startswith("["):
+        case str():
             yield from _rows_in(_unwrapped(value), depth + 1)
         case Mapping():
             lowered = {name.lower(): nested for name, nested in value.items()}
@@ -130,18 +128,24 @@ def _rows_in(value: JsonValue, depth: int) -> Iterator[Fields]:
                 return
             for nested in value.values():
                 yield from _rows_in(nested, depth + 1)
-        case Sequence() if not isinstance(value, str):
+        case Sequence():
             for nested in value:
                 yield from _rows_in(nested, depth + 1)
         case _:
             pass
 
 
-def _unwrapped(text: str) -> JsonValue:
+def _unwrapped(value: JsonValue) -> JsonValue:
+    """Return the list that was written into a text; other values as they are, and other texts as nothing."""
+    if not isinstance(value, str):
+        return value
+    if not value.lstrip().startswith("["):
+        return None
     try:
-        return read_object(b'{"rows":%b}' % text.encode())["rows"]
+        wrapped = read_object(b'{"rows":%b}' % value.encode())
     except UnreadableJson:
         return None
+    return wrapped["rows"] if len(wrapped) == 1 else None
 
 
 def _row(fields: Fields) -> PullRow | None:

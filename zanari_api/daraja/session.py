@@ -19,7 +19,7 @@ from zanari_api.daraja.errors import (
     RefusalReason,
 )
 from zanari_api.daraja.observing import Observer
-from zanari_api.daraja.refusals import not_accepted, read_error_code, refusal_of
+from zanari_api.daraja.refusals import not_accepted, refusal_of
 from zanari_api.daraja.tokens import AccessToken, FreshToken, Tokens
 from zanari_api.daraja.transport import Answer, Request, Transport
 from zanari_api.daraja.values import Fields, code_of, text_of
@@ -130,7 +130,7 @@ def success_in(operation: Operation, answer: Answer) -> Fields:
         fields = read_object(answer.body)
     except UnreadableJson as error:
         raise DarajaUnresolved(operation, Doubt.UNREADABLE, http_status=answer.status) from error
-    if read_error_code(fields) is not None:
+    if fields.get("errorCode") is not None:
         raise refusal_of(operation, answer.status, answer.body)
     return fields
 
