@@ -16,6 +16,7 @@ _.should_exit
 _.extra_groups
 _.logged
 _.get_reset_query
+_.media_type
 
 # Parameters whose names a protocol fixes.
 _.query
@@ -70,3 +71,7 @@ _.take_snapshots
 # Used by the schemas, which are not looked into.
 Day
 Instant
+
+# The Safaricom emulator, for tests and simulations.
+_.seeded
+_.none

@@ -131,6 +131,20 @@ async def test_a_timeout_can_echo_the_request_and_no_result_comes(
         assert caller.emulator.books.position()[PAYER].utility_cents == 9_950_000
 
 
+async def test_a_timeout_can_mean_that_nothing_was_carried_out(caller: Caller, listener: Listener) -> None:
+    caller.emulator.faults.next("b2c", Fault.TIMEOUT_UNDONE)
+    await caller.pay(OriginatorConversationID="ours-1")
+    await caller.heard()
+    await caller.ask_status(OriginalConversationID="ours-1")
+    [(_, echo), (_, status)] = await caller.heard()
+    told = {
+        item["Key"]: item.get("Value") for item in status["Result"]["ResultParameters"]["ResultParameter"]
+    }
+    assert echo["OriginatorConversationID"] == "ours-1"
+    assert told["TransactionStatus"] == "Expired"
+    assert caller.emulator.books.position()[PAYER].utility_cents == 10_000_000
+
+
 @every_result
 async def test_a_result_can_follow_its_timeout(
     caller: Caller, listener: Listener, clock: HandClock, flow: Flow

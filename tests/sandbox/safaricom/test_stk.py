@@ -223,3 +223,15 @@ async def test_a_till_is_paid_through_its_store(caller: Caller, emulator: Safari
     await caller.push(TransactionType="CustomerBuyGoodsOnline", PartyB="600001")
     assert callback(await caller.heard())["ResultCode"] == 0
     assert emulator.books.position()["600001"].utility_cents == 10_010_000
+
+
+async def test_what_is_on_no_screen_has_no_button(caller: Caller, clock: HandClock) -> None:
+    caller.emulator.delays.prompt_s = 2
+    await caller.emulator.set_handset(WANJIKU, reachable=False)
+    await caller.push()
+    assert caller.emulator.open_prompts() == []
+    with pytest.raises(NoPrompt):
+        await caller.emulator.answer(WANJIKU, "approve")
+    assert (await caller.push(Amount=200)).status_code == 500
+    await clock.move(2)
+    assert callback(await caller.heard())["ResultCode"] == 1037

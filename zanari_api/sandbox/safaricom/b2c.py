@@ -5,10 +5,10 @@ from typing import Final
 from zanari_api.sandbox.safaricom.books import Account, Kind, Overdrawn, Story
 from zanari_api.sandbox.safaricom.callbacks import SUCCESS_TEXT, timeout_url_reference
 from zanari_api.sandbox.safaricom.core import Core
-from zanari_api.sandbox.safaricom.faults import Flow
+from zanari_api.sandbox.safaricom.faults import Fault, Flow
 from zanari_api.sandbox.safaricom.handsets import HOLDS_AT_MOST_CENTS, Handset
 from zanari_api.sandbox.safaricom.questions import Asked, Said, accept, accepted, failure, forced, message
-from zanari_api.sandbox.safaricom.records import Outcome, Payout
+from zanari_api.sandbox.safaricom.records import EXPIRED, Outcome, Payout
 from zanari_api.sandbox.safaricom.requests import ApiError, Fields, Reply
 from zanari_api.sandbox.safaricom.tariff import payout_fee_cents
 from zanari_api.sandbox.safaricom.wire import JsonValue, dotted, shillings
@@ -78,7 +78,10 @@ class Paying:
         core = self._core
         if not asked.hurry:
             await core.pause(core.delays.process_s)
-        said = forced(core, asked) or self._carry_out(payout)
+        if asked.delivery and asked.delivery.fault is Fault.TIMEOUT_UNDONE:
+            said = failure(core, EXPIRED)
+        else:
+            said = forced(core, asked) or self._carry_out(payout)
         payout.outcome = said.outcome
         payout.transaction_id = said.transaction_id
         payout.finished_at = core.clock.now()

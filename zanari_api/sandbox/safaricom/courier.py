@@ -101,7 +101,7 @@ class Courier:
             await self._post(self._log(message, GARBAGE, genuine=False))
         if extra and not extra.after:
             await self._send_extra(message, extra)
-        if fault is Fault.TIMEOUT_ECHO and extra:
+        if fault in {Fault.TIMEOUT_ECHO, Fault.TIMEOUT_UNDONE} and extra:
             return
         if fault is Fault.TIMEOUT_THEN_RESULT and extra:
             await self._pause(ECHO_BEFORE_RESULT_S if seconds is None else seconds, parked=True)

@@ -210,8 +210,9 @@ class SafaricomEmulator:
         return handset
 
     def open_prompts(self) -> Sequence[Prompt]:
-        """Return the prompts that nobody has answered."""
-        return [one for one in list(self._core.handsets.prompts.values()) if not one.answer.done()]
+        """Return the prompts that are on a screen and that nobody has answered."""
+        prompts = list(self._core.handsets.prompts.values())
+        return [one for one in prompts if one.on_screen and not one.answer.done()]
 
     @_on_own_loop
     async def answer(self, msisdn: str, answer: Answer | str) -> None:

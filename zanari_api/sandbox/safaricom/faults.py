@@ -93,6 +93,8 @@ class Fault(StrEnum):
     "a success is followed by a failure with the same ids"
     TIMEOUT_ECHO = "timeout_echo"
     "the original request comes back on the QueueTimeOutURL and no result ever; the request was carried out"
+    TIMEOUT_UNDONE = "timeout_undone"
+    "the original request comes back and no result ever; nothing was carried out, and the status says Expired"
     TIMEOUT_THEN_RESULT = "timeout_then_result"
     "the original request comes back, and `seconds` later the result"
     FORGED_UNKNOWN = "forged_unknown"
@@ -137,6 +139,7 @@ APPLIES: Final[Mapping[Fault, tuple[Place, frozenset[Flow]]]] = {
     Fault.FAILURE_THEN_SUCCESS: (Place.DELIVERY, frozenset({Flow.STK, Flow.B2C, Flow.REVERSAL})),
     Fault.SUCCESS_THEN_FAILURE: (Place.DELIVERY, frozenset({Flow.STK, Flow.B2C, Flow.REVERSAL})),
     Fault.TIMEOUT_ECHO: (Place.DELIVERY, _RESULTS),
+    Fault.TIMEOUT_UNDONE: (Place.DELIVERY, frozenset({Flow.B2C})),
     Fault.TIMEOUT_THEN_RESULT: (Place.DELIVERY, _RESULTS),
     Fault.FORGED_UNKNOWN: (Place.DELIVERY, _CALLED_BACK),
     Fault.FORGED_AMOUNT: (Place.DELIVERY, frozenset({Flow.STK, Flow.B2C, Flow.C2B})),
@@ -208,7 +211,8 @@ class FaultPlan:
     ) -> None:
         """Arm a fault for the next occasion, once. Raises ValueError where it cannot befall this flow."""
         armed = Armed(fault=Fault(fault), code=code, message=message, times=times, seconds=seconds)
-        self._queued[_checked(flow, armed)].append(armed)
+        with self._lock:
+            self._queued[_checked(flow, armed)].append(armed)
 
     def always(
         self,
@@ -222,7 +226,8 @@ class FaultPlan:
     ) -> None:
         """Arm a fault for every occasion until `clear`. Raises ValueError as `next` does."""
         armed = Armed(fault=Fault(fault), code=code, message=message, times=times, seconds=seconds)
-        self._always[_checked(flow, armed)].append(armed)
+        with self._lock:
+            self._always[_checked(flow, armed)].append(armed)
 
     def clear(self) -> None:
         """Forget what is queued and what is always so. A seed goes on drawing."""

@@ -77,7 +77,7 @@ class Handset:
 
 @dataclass(slots=True)
 class Prompt:
-    """A prompt that is, or is about to be, on a handset. `answer` is set by whoever presses a button."""
+    """A push that holds its subscriber. `answer` is set by whoever presses a button, where there is one to press."""
 
     msisdn: str
     checkout_request_id: str
@@ -85,6 +85,7 @@ class Prompt:
     amount_cents: int
     account_reference: str
     shown_at: datetime
+    on_screen: bool
     answer: "asyncio.Future[Answer]" = field(repr=False)
 
 
@@ -107,6 +108,6 @@ class Handsets:
     def press(self, msisdn: str, answer: Answer) -> None:
         """Answer the open prompt. Raises NoPrompt."""
         prompt = self.prompts.get(msisdn)
-        if prompt is None or prompt.answer.done():
+        if prompt is None or not prompt.on_screen or prompt.answer.done():
             raise NoPrompt
         prompt.answer.set_result(answer)

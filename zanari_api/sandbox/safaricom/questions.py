@@ -126,6 +126,7 @@ def message(core: Core, asked: Asked, said: Said, *, reference: JsonValue) -> Me
     echo = Extra(asked.request, url=asked.timeout_url, kind=f"{asked.flow}_timeout")
     extras = {
         Fault.TIMEOUT_ECHO: echo,
+        Fault.TIMEOUT_UNDONE: echo,
         Fault.TIMEOUT_THEN_RESULT: echo,
         Fault.FORGED_UNKNOWN: Extra(shape(said, **strangers), genuine=False),
     }

@@ -19,6 +19,10 @@ class Outcome:
         return self.code == "0"
 
 
+EXPIRED = Outcome("1019", "The transaction expired in the queue.")
+"""What a payout ends with that nobody carried out. No callback tells of it."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Push:
     """An STK push. `shortcode` is who is paid: the till where the request's shortcode is a store."""

@@ -7,7 +7,7 @@ from zanari_api.sandbox.safaricom.callbacks import SUCCESS, Parameters, movement
 from zanari_api.sandbox.safaricom.core import Core
 from zanari_api.sandbox.safaricom.faults import Fault, Flow
 from zanari_api.sandbox.safaricom.questions import Asked, Said, accept, failure, reply
-from zanari_api.sandbox.safaricom.records import Outcome, Payout
+from zanari_api.sandbox.safaricom.records import EXPIRED, Outcome, Payout
 from zanari_api.sandbox.safaricom.requests import Fields, Reply
 from zanari_api.sandbox.safaricom.wire import JsonValue, kes, stamp
 
@@ -123,4 +123,6 @@ def _state(payout: Payout) -> str:
     """Return a final state, or one that is not."""
     if payout.outcome is None:
         return "Pending"
+    if payout.outcome == EXPIRED:
+        return "Expired"
     return "Completed" if payout.outcome.succeeded else "Declined"

@@ -78,20 +78,29 @@ class Prompting:
         )
         core.records.pushes[push.checkout_request_id] = push
         core.on_change()
-        prompt = Prompt(
-            msisdn=msisdn,
-            checkout_request_id=push.checkout_request_id,
-            shortcode=push.shortcode,
-            amount_cents=amount_cents,
-            account_reference=account_reference,
-            shown_at=now,
-            answer=asyncio.get_running_loop().create_future(),
-        )
-        core.handsets.prompts[msisdn] = prompt
         answer = core.faults.take(Flow.STK, Place.ANSWER)
         delivery = core.faults.take(Flow.STK, Place.DELIVERY)
+        fails = answer is not None and answer.fault is Fault.FAIL_WITH
+        prompt = self._hold_subscriber(push, shown=not fails)
         going = core.spawn(self._go_on(push, prompt, answer, delivery, hurry=fields.hurry))
         return Reply(_accepted(push), going)
+
+    def _hold_subscriber(self, push: Push, *, shown: bool) -> Prompt:
+        """Keep others from prompting the same subscriber, whether or not anything comes up on the screen."""
+        handsets = self._core.handsets
+        handset = handsets.of(push.msisdn)
+        prompt = Prompt(
+            msisdn=push.msisdn,
+            checkout_request_id=push.checkout_request_id,
+            shortcode=push.shortcode,
+            amount_cents=push.amount_cents,
+            account_reference=push.account_reference,
+            shown_at=push.requested_at,
+            on_screen=shown and handset.reachable and handset.registered,
+            answer=asyncio.get_running_loop().create_future(),
+        )
+        handsets.prompts[push.msisdn] = prompt
+        return prompt
 
     def query(self, fields: Fields) -> Reply:
         """Answer what became of a push. Raises ApiError while it is on the handset, and for an unknown one."""
@@ -111,7 +120,7 @@ class Prompting:
         return Reply(
             {
                 "ResponseCode": "0",
-                "ResponseDescription": "The service request has been accepted successsfully",
+                "ResponseDescription": "The service request has been accepted successfully",
                 "MerchantRequestID": push.merchant_request_id,
                 "CheckoutRequestID": push.checkout_request_id,
                 "ResultCode": int(result.code) if as_number else result.code,
@@ -183,7 +192,7 @@ class Prompting:
     async def _wait_for_answer(self, handset: Handset, prompt: Prompt, *, hurry: bool) -> Answer:
         """Return what becomes of the prompt; a button pressed by hand comes before the owner's habit."""
         core = self._core
-        if not handset.reachable or not handset.registered:
+        if not prompt.on_screen:
             await core.pause(0 if hurry else core.delays.prompt_s)
             return Answer.TIME_OUT
         habit = ANSWERS.get(handset.behaviour)
