@@ -14,7 +14,7 @@ from tests.support.daraja_server import Told, error
 from tests.support.observed import Written
 from zanari_api.daraja import queries
 from zanari_api.daraja.client import DarajaClient
-from zanari_api.daraja.errors import DarajaRefused, DarajaUnavailable, Hindrance, Operation, RefusalReason
+from zanari_api.daraja.errors import DarajaUnavailable, Hindrance, Operation
 from zanari_api.daraja.refusals import INVALID_TOKEN_CODES
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.ids import new_id
@@ -84,9 +84,9 @@ async def test_a_token_that_is_refused_again_is_not_tried_for_ever(
     bench: Bench, client: DarajaClient
 ) -> None:
     bench.safaricom.will(wire.B2C, *[error("401.002.01", "Invalid Access Token", 401)] * 2)
-    with pytest.raises(DarajaRefused) as refused:
+    with pytest.raises(DarajaUnavailable) as unavailable:
         await client.b2c(PAYMENT)
-    assert refused.value.reason is RefusalReason.INVALID_TOKEN
+    assert unavailable.value.cause is Hindrance.NO_TOKEN
     assert (asked(bench), len(bench.safaricom.calls(wire.B2C))) == (2, 2)
 
 

@@ -1,10 +1,10 @@
 """The three ways a call to Safaricom fails; what a caller may do next follows from the class alone.
 
 DarajaError
-  DarajaRefused        definite: nothing happened, and the same request will be refused again
+  DarajaRefused        definite: nothing happened; its reason tells whether it may be accepted another time
     DuplicateRequest   this id was sent before: the first one went through or is on its way, so ask for it
   DarajaUnresolved     it may have been carried out: never send it again, ask what became of it
-  DarajaUnavailable    nothing was sent: it may be tried again later
+  DarajaUnavailable    nothing was sent, or not with a token that counts: it may be tried again later
 
 None of them quotes what Safaricom wrote: one of its error texts echoes the access token.
 """

@@ -83,13 +83,16 @@ class Session:
                 read,
             )
 
-        token = await self._token(operation, refused=None)
-        try:
-            return await send(token)
-        except DarajaRefused as refused:
-            if refused.reason is not RefusalReason.INVALID_TOKEN:
-                raise
-        return await send(await self._token(operation, refused=token))
+        token: AccessToken | None = None
+        for _ in range(2):
+            token = await self._token(operation, refused=token)
+            try:
+                return await send(token)
+            except DarajaRefused as refused:
+                if refused.reason is not RefusalReason.INVALID_TOKEN:
+                    raise
+        # Twice nothing happened, and no token is at hand that would change that.
+        raise DarajaUnavailable(operation, Hindrance.NO_TOKEN)
 
     async def ask(
         self,
