@@ -1,4 +1,4 @@
-"""Hides people in a callback's body before an operator sees it: names, numbers, whatever a payer typed. Stores nothing."""
+"""Hides people in a callback's body before an operator sees it: names, numbers, what payers typed. Stores nothing."""
 
 import json
 import re

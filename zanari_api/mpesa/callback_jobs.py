@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from zanari_api.mpesa import callback_service, inbox_queries
+from zanari_api.mpesa import callback_service, inbox_queries, pull_queries
 from zanari_api.mpesa.inbox import CallbackKind, Effected, Intake, Note
 from zanari_api.mpesa.inbox_queries import ClaimedCallback
 from zanari_api.runtime.db import Database, Role, Tx
@@ -44,6 +45,20 @@ def jobs(context: CallbackWork) -> list[RowJob[Any]]:
             count=inbox_queries.count_backlog,
         )
     ]
+
+
+def facts(metrics: Metrics) -> Callable[[Tx, datetime], Awaitable[None]]:
+    """Return what reads how many callbacks wait for a person and how far pulls have come, and shows it."""
+
+    async def read(tx: Tx, _now: datetime) -> None:
+        quarantined = await inbox_queries.count_quarantined(tx)
+        for kind in CallbackKind:
+            metrics.callbacks_quarantined.labels(kind).set(quarantined.get(kind, 0))
+        for state in await pull_queries.list_all(tx):
+            if state.pulled_until is not None:
+                metrics.pulled_until.labels(state.shortcode).set(state.pulled_until.timestamp())
+
+    return read
 
 
 async def _postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement) -> None:

@@ -4,7 +4,6 @@ What cannot be acted on is kept all the same: deferred for the worker, or quaran
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,7 +13,8 @@ from zanari_api.mpesa import callback_store, inbox_queries
 from zanari_api.mpesa.callback_store import Delivery
 from zanari_api.mpesa.effects import EFFECTS
 from zanari_api.mpesa.inbox import CallbackKind, Effected, InboxItem, Intake, Outcome
-from zanari_api.mpesa.inbox_queries import CallbackRow, ClaimedCallback, Filter
+from zanari_api.mpesa.inbox_queries import ClaimedCallback
+from zanari_api.mpesa.inbox_rows import CallbackRow, Filter
 from zanari_api.runtime import audit
 from zanari_api.runtime.db import Database, DatabaseUnavailable, Role, Tx
 from zanari_api.runtime.jobs import backoff
@@ -172,13 +172,3 @@ def tell(metrics: Metrics, kind: CallbackKind, outcome: Outcome) -> None:
 
 def _told(effected: Effected) -> dict[str, object]:
     return {"outcome": effected.outcome, "note": effected.note, "saver_id": effected.saver_id}
-
-
-async def count_quarantined(tx: Tx) -> dict[str, int]:
-    """Return how many callbacks wait for a person, by kind."""
-    return await inbox_queries.count_quarantined(tx)
-
-
-async def oldest_due(tx: Tx) -> datetime | None:
-    """Return when the callback that is to be acted on first was, or will be, due; None when none is left."""
-    return await inbox_queries.oldest_due(tx)

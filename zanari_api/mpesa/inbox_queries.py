@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.mpesa.inbox_rows import CallbackRow, Filter
 from zanari_api.runtime.db import Tx
 from zanari_api.runtime.jobs import Backlog, Claim, Postponement
 
@@ -82,8 +83,6 @@ COUNT_QUARANTINED: Final[LiteralString] = """
     SELECT kind, count(*) AS callbacks FROM mpesa.callbacks WHERE outcome = 'quarantined' GROUP BY kind
 """
 
-OLDEST_DUE: Final[LiteralString] = "SELECT min(due_at) FROM mpesa.callbacks WHERE due_at IS NOT NULL"
-
 LIST: Final[LiteralString] = """
     SELECT id, kind, outcome, note, saver_id, deliveries, source_listed, received_at, last_received_at, due_at,
            attempts, dead_at, last_error
@@ -150,41 +149,11 @@ class ClaimedCallback:
 
 
 @dataclass(frozen=True, slots=True)
-class CallbackRow:
-    """A stored callback as an operator sees it, without its body."""
-
-    id: UUID
-    kind: str
-    outcome: str
-    note: str | None
-    saver_id: UUID | None
-    deliveries: int
-    source_listed: bool | None
-    received_at: datetime
-    last_received_at: datetime
-    due_at: datetime | None
-    attempts: int
-    dead_at: datetime | None
-    last_error: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class KindCount:
     """How many callbacks of one kind."""
 
     kind: str
     callbacks: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which callbacks an operator wants to see; None: any."""
-
-    kind: str | None
-    outcome: str | None
-    since: datetime
-    until: datetime
-    limit: int
 
 
 async def store(tx: Tx, new: NewCallback) -> Stored:
@@ -259,11 +228,6 @@ async def count_backlog(tx: Tx, now: datetime) -> Backlog:
 async def count_quarantined(tx: Tx) -> dict[str, int]:
     """Return how many callbacks wait for a person, by kind; a kind of which none does is left out."""
     return {each.kind: each.callbacks for each in await tx.fetch_all(KindCount, COUNT_QUARANTINED)}
-
-
-async def oldest_due(tx: Tx) -> datetime | None:
-    """Return when the callback that is to be looked at first was, or will be, due."""
-    return await tx.fetch_value(datetime, OLDEST_DUE)
 
 
 async def list_callbacks(tx: Tx, wanted: Filter) -> list[CallbackRow]:

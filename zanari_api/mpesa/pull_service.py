@@ -17,7 +17,7 @@ from zanari_api.daraja.values import Fields, UnreadableCallback, text_of
 from zanari_api.deposits.rows import Channel
 from zanari_api.kit.clock import EAT
 from zanari_api.kit.money import CENTS_PER_SHILLING
-from zanari_api.mpesa import c2b_service, callback_store
+from zanari_api.mpesa import c2b_service, callback_store, pull_queries
 from zanari_api.mpesa.callback_store import Delivery
 from zanari_api.mpesa.inbox import CallbackKind, Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.runtime.db import Tx
@@ -159,3 +159,9 @@ def _fields(row: PullRow, *, zone: Zone) -> Fields:
 def _delivery(fields: Fields, *, shortcode: str | None) -> Delivery:
     named = dict(fields) if shortcode is None else {**fields, SHORTCODE: shortcode}
     return Delivery(kind=CallbackKind.PULL, body=orjson.dumps(named, default=str))
+
+
+async def pulled_until(tx: Tx, *, shortcode: str) -> datetime | None:
+    """Return until when every payment that Safaricom listed is in our books or the inbox; None before any pull."""
+    state = await pull_queries.find(tx, shortcode=shortcode)
+    return None if state is None else state.pulled_until

@@ -54,6 +54,7 @@ class Metrics:
         self._declare_resources()
         self._declare_work()
         self._declare_daraja()
+        self._declare_payouts()
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def _declare_http(self) -> None:
@@ -87,6 +88,9 @@ class Metrics:
         for kind in TRANSACTION_TYPES:
             self._transaction_amount.labels(kind)
         self.spends = self._counter("zanari_spends_total", "Spends decided.", "outcome", "reason")
+        self.intents = self._counter(
+            "zanari_intents_total", "Payments asked for by STK push, by step taken.", "purpose", "state"
+        )
         self.collections = self._counter("zanari_collections_total", "Collections, by step taken.", "state")
         self.webhook_requests = self._counter(
             "zanari_webhook_requests_total", "Signed webhook requests.", "outcome"
@@ -148,6 +152,14 @@ class Metrics:
         self._job_lag = self._gauge(
             "zanari_job_lag_seconds", "How long the row that was due first has waited.", "job"
         )
+        self.callbacks_quarantined = self._gauge(
+            "zanari_callbacks_quarantined", "Callbacks that wait for a person to look at them.", "kind"
+        )
+        self.pulled_until = self._gauge(
+            "zanari_pulled_until_timestamp_seconds",
+            "Until when every payment that Safaricom lists is known.",
+            "shortcode",
+        )
         self.late_schedules = self._gauge(
             "zanari_schedules_late", "Schedules whose time has come and that have not begun."
         )
@@ -170,6 +182,16 @@ class Metrics:
         )
         self.daraja_limiter_waits = self._counter(
             "zanari_daraja_limiter_waits_total", "Calls that waited for their turn.", "operation"
+        )
+
+    def _declare_payouts(self) -> None:
+        self.payouts = self._counter("zanari_payouts_total", "Payouts, by step taken.", "state")
+        self.payouts_open = self._gauge("zanari_payouts_open", "Payouts that have not ended.", "state")
+        self.payouts_open_cents = self._gauge(
+            "zanari_payouts_open_cents", "What payouts that have not ended come to.", "state"
+        )
+        self.payout_unknown_age = self._gauge(
+            "zanari_payout_unknown_age_seconds", "How long the outcome of the oldest payout in doubt is unknown."
         )
 
     def start_jobs_at_zero(self, jobs: Sequence[str], schedules: Sequence[str]) -> None:
