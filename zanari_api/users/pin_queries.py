@@ -1,4 +1,4 @@
-"""Every statement on savings.pins, and the numbers that a PIN may not be a part of; no decisions, no commits."""
+"""Every statement on savings.pins; no decisions, no commits."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,6 @@ from typing import Final, LiteralString
 from uuid import UUID
 
 from zanari_api.runtime.db import Tx
-from zanari_api.users.queries import SealedNumber
 
 FIND_PIN: Final[LiteralString] = """
     SELECT hash, version, wrong_tries, locked_until, set_at FROM savings.pins WHERE saver_id = $1
@@ -31,10 +30,6 @@ REPLACE_PIN: Final[LiteralString] = """
 
 NOTE_TRIES: Final[LiteralString] = """
     UPDATE savings.pins SET wrong_tries = $2, locked_until = $3 WHERE saver_id = $1
-"""
-
-LIST_NUMBERS: Final[LiteralString] = """
-    SELECT id, msisdn FROM savings.mpesa_accounts WHERE saver_id = $1 AND unlinked_at IS NULL
 """
 
 
@@ -71,8 +66,3 @@ async def replace_pin(
 
 async def note_tries(tx: Tx, *, saver_id: UUID, wrong_tries: int, locked_until: datetime | None) -> None:
     await tx.execute(NOTE_TRIES, saver_id, wrong_tries, locked_until)
-
-
-async def list_numbers(tx: Tx, *, saver_id: UUID) -> list[SealedNumber]:
-    """Return the numbers that a saver holds now."""
-    return await tx.fetch_all(SealedNumber, LIST_NUMBERS, saver_id)

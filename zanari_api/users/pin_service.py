@@ -14,7 +14,7 @@ from uuid import UUID
 from zanari_api.kit.clock import Clock
 from zanari_api.runtime.crypto import DataKey, Keyring, Place
 from zanari_api.runtime.db import Database, Role, TryAgain, Tx
-from zanari_api.users import holds, pin_hashing, pin_queries, pin_rules, service, step_up
+from zanari_api.users import holds, linking, pin_hashing, pin_queries, pin_rules, service, step_up
 from zanari_api.users.errors import FreshSignInRequired, PinNotSet, PinTooWeak
 from zanari_api.users.holds import HoldCause
 from zanari_api.users.pin_queries import PinRow
@@ -179,13 +179,10 @@ class SaverPin:
         """Return the saver's data key when the PIN is not too easy to guess. Raises PinTooWeak, which says why."""
         async with self.database.transaction(Role.API, self.saver_id) as tx:
             saver = await service.find_saver(tx, saver_id=self.saver_id)
-            sealed = await pin_queries.list_numbers(tx, saver_id=self.saver_id)
-        key = service.data_key_of(saver, self.keyring)
-        numbers = [
-            key.decrypt(number.msisdn, Place(service.MPESA_ACCOUNTS, "msisdn", number.id)).decode()
-            for number in sealed
-        ]
-        reason = pin_rules.weakness(new_pin, known=[saver.member_code, *numbers])
+            key = service.data_key_of(saver, self.keyring)
+            numbers = await linking.list_numbers(tx, saver_id=self.saver_id, data_key=key)
+        known = [saver.member_code, *(number.msisdn for number in numbers)]
+        reason = pin_rules.weakness(new_pin, known=known)
         if reason is not None:
             raise PinTooWeak(f"This PIN is too easy to guess. {reason}")
         return key
