@@ -8,3 +8,10 @@ class PromptOpen(Refusal):
 
     code = "prompt_open"
     status = 409
+
+
+class DepositNotFound(Refusal):
+    """You have asked for no deposit with this id."""
+
+    code = "deposit_not_found"
+    status = 404

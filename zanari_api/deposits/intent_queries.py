@@ -50,6 +50,14 @@ FIND_INTENT_BY_CHECKOUT: Final[LiteralString] = """
      WHERE checkout_hash = $1
 """
 
+FIND_INTENT_BY_RECEIPT: Final[LiteralString] = """
+    SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
+           state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
+           finished_at, checkout_request_id, receipt, settled_by
+      FROM savings.intents
+     WHERE receipt = $1
+"""
+
 FIND_OPEN_PROMPT: Final[LiteralString] = """
     SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
            state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
@@ -60,6 +68,34 @@ FIND_OPEN_PROMPT: Final[LiteralString] = """
        AND not_before <= $2 AND open_until > $2
      ORDER BY open_until DESC
      LIMIT 1
+"""
+
+LIST_INTENTS: Final[LiteralString] = """
+    SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
+           state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
+           finished_at, checkout_request_id, receipt, settled_by
+      FROM savings.intents
+     WHERE saver_id = $1 AND purpose <> 'collection' AND (requested_at, id) < ($2, $3)
+     ORDER BY requested_at DESC, id DESC
+     LIMIT $4
+"""
+
+COUNT_REQUESTED: Final[LiteralString] = """
+    SELECT count(*) FROM savings.intents WHERE saver_id = $1 AND purpose = $2 AND requested_at >= $3
+"""
+
+IS_AWAITED: Final[LiteralString] = """
+    SELECT EXISTS (
+        SELECT
+          FROM savings.intents
+         WHERE saver_id = $1 AND account_id = $2
+           AND (state = 'requested' OR (state IN ('prompted', 'unresolved') AND open_until > $3))
+    )
+"""
+
+HASTEN: Final[LiteralString] = """
+    UPDATE savings.intents SET due_at = $3
+     WHERE saver_id = $1 AND account_id = $2 AND state = 'requested' AND submitting_at IS NULL
 """
 
 # The row is the saver's own, locked by the saver's lock; a claim by the worker may hold it for a moment.
@@ -130,8 +166,28 @@ async def find_by_checkout(tx: Tx, *, checkout_hash: bytes) -> Intent | None:
     return await tx.fetch_one(Intent, FIND_INTENT_BY_CHECKOUT, checkout_hash)
 
 
+async def find_by_receipt(tx: Tx, *, receipt: str) -> Intent | None:
+    return await tx.fetch_one(Intent, FIND_INTENT_BY_RECEIPT, receipt)
+
+
 async def find_open_prompt(tx: Tx, *, saver_id: UUID, now: datetime) -> Intent | None:
     return await tx.fetch_one(Intent, FIND_OPEN_PROMPT, saver_id, now)
+
+
+async def list_newest(tx: Tx, *, saver_id: UUID, before: tuple[datetime, UUID], limit: int) -> list[Intent]:
+    return await tx.fetch_all(Intent, LIST_INTENTS, saver_id, *before, limit)
+
+
+async def count_requested(tx: Tx, *, saver_id: UUID, purpose: str, since: datetime) -> int:
+    return await tx.fetch_value(int, COUNT_REQUESTED, saver_id, purpose, since) or 0
+
+
+async def is_awaited(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> bool:
+    return bool(await tx.fetch_value(bool, IS_AWAITED, saver_id, account_id, now))
+
+
+async def hasten(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> None:
+    await tx.execute(HASTEN, saver_id, account_id, now)
 
 
 async def cancel_requested(tx: Tx, *, saver_id: UUID, intent_id: UUID, reason: str, now: datetime) -> bool:

@@ -103,6 +103,28 @@ async def cancel_requested(tx: Tx, intent: Intent, *, reason: str, now: datetime
     return True
 
 
+async def stop_for_number(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> None:
+    """Have the worker look at once at what was not sent to a number that is no longer the saver's: it fails there."""
+    await intent_queries.hasten(tx, saver_id=saver_id, account_id=account_id, now=now)
+
+
+async def is_awaited(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> bool:
+    """Tell whether a number is about to be prompted, or has a prompt that is open. The saver must be locked."""
+    return await intent_queries.is_awaited(tx, saver_id=saver_id, account_id=account_id, now=now)
+
+
+async def count_links_asked(tx: Tx, *, saver_id: UUID, since: datetime) -> int:
+    """Return how often a saver has asked for a number to be linked since then."""
+    return await intent_queries.count_requested(
+        tx, saver_id=saver_id, purpose=Purpose.ACCOUNT_LINK, since=since
+    )
+
+
+async def list_newest(tx: Tx, *, saver_id: UUID, before: tuple[datetime, UUID], limit: int) -> list[Intent]:
+    """Return what a saver asked for: deposits and links, older than `before` (time, id), the newest first."""
+    return await intent_queries.list_newest(tx, saver_id=saver_id, before=before, limit=limit)
+
+
 async def find(tx: Tx, *, saver_id: UUID, intent_id: UUID) -> Intent | None:
     return await intent_queries.find(tx, saver_id=saver_id, intent_id=intent_id)
 
@@ -115,6 +137,11 @@ async def find_by_reference(tx: Tx, *, reference: str) -> Intent | None:
 async def find_by_checkout_hash(tx: Tx, *, checkout_hash: bytes) -> Intent | None:
     """Return the intent whose push Safaricom gave this handle. Sees all savers' as Role.SYSTEM alone."""
     return await intent_queries.find_by_checkout(tx, checkout_hash=checkout_hash)
+
+
+async def find_by_receipt(tx: Tx, *, receipt: str) -> Intent | None:
+    """Return the intent that a receipt settled. Sees all savers' as Role.SYSTEM alone."""
+    return await intent_queries.find_by_receipt(tx, receipt=receipt)
 
 
 async def note(tx: Tx, intent: Intent, event: Event) -> None:

@@ -118,3 +118,13 @@ class Intent:
     def is_open(self, now: datetime) -> bool:
         """Tell whether its prompt may be on the phone, or is about to be."""
         return not self.is_definite and self.not_before <= now < self.open_until
+
+
+@dataclass(frozen=True, slots=True)
+class DueIntent:
+    """An intent that a worker has leased; what it is, is read under its saver's lock."""
+
+    saver_id: UUID
+    id: UUID
+    attempts: int
+    lease_id: UUID

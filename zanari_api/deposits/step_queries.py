@@ -4,12 +4,11 @@ What the worker writes is fenced by its lease. What Safaricom told us is true wh
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
-from zanari_api.deposits.rows import Intent, Payment
+from zanari_api.deposits.rows import DueIntent, Intent, Payment
 from zanari_api.runtime.db import Tx
 from zanari_api.runtime.jobs import Backlog, Claim, Postponement
 
@@ -153,20 +152,15 @@ ATTACH_RECEIPT: Final[LiteralString] = """
      WHERE saver_id = $1 AND id = $2 AND state = 'settled' AND receipt IS NULL
 """
 
-CHECK_AT: Final[LiteralString] = """
+LOOK_AT: Final[LiteralString] = """
+    UPDATE savings.intents SET due_at = $3, attempts = 0, lease_until = NULL, lease_id = NULL
+     WHERE saver_id = $1 AND id = $2 AND state = 'unresolved'
+"""
+
+REST: Final[LiteralString] = """
     UPDATE savings.intents SET due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND lease_id = $3
 """
-
-
-@dataclass(frozen=True, slots=True)
-class DueIntent:
-    """An intent that a worker has leased; what it is, is read under its saver's lock."""
-
-    saver_id: UUID
-    id: UUID
-    attempts: int
-    lease_id: UUID
 
 
 async def claim_prompts(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
@@ -266,5 +260,9 @@ async def attach_receipt(tx: Tx, intent: Intent, *, receipt: str) -> None:
     await tx.execute(ATTACH_RECEIPT, intent.saver_id, intent.id, receipt)
 
 
-async def check_at(tx: Tx, due: DueIntent, *, at: datetime | None) -> None:
-    await tx.execute(CHECK_AT, due.saver_id, due.id, due.lease_id, at)
+async def rest(tx: Tx, due: DueIntent, *, until: datetime | None) -> None:
+    await tx.execute(REST, due.saver_id, due.id, due.lease_id, until)
+
+
+async def look_at(tx: Tx, intent: Intent, *, at: datetime | None) -> None:
+    await tx.execute(LOOK_AT, intent.saver_id, intent.id, at)

@@ -3,6 +3,7 @@
 The saver is locked wherever a step is taken, so that what was read of the intent under that lock stays so.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,11 +13,11 @@ from uuid import UUID
 from zanari_api.deposits import intent_queries, step_queries
 from zanari_api.deposits.intent_queries import Event
 from zanari_api.deposits.intents import INTENTS, OPEN_FOR, checkout_hash, note
-from zanari_api.deposits.rows import Intent, IntentState, Payment
-from zanari_api.deposits.step_queries import DueIntent
+from zanari_api.deposits.rows import DueIntent, Intent, IntentState, Payment
 from zanari_api.runtime.crypto import DataKey, IndexKey, Place
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.users import linking
 
 SUBMITTING: Final = "submitting"
 
@@ -40,6 +41,9 @@ class Turn(StrEnum):
 
     TOO_LATE = "too_late"
     "it could not be sent in time, and nobody waits for it any more"
+
+    UNWANTED = "unwanted"
+    "the number is no longer the saver's"
 
     INTERRUPTED = "interrupted"
     "whoever was sending it is gone: it may have been heard"
@@ -68,6 +72,10 @@ async def begin(tx: Tx, due: DueIntent, *, now: datetime) -> Begun:
         return Begun(Turn.INTERRUPTED, intent)
     if now >= intent.open_until:
         return Begun(Turn.TOO_LATE, intent)
+    if intent.account_id is not None and not await linking.is_linked(
+        tx, saver_id=due.saver_id, account_id=intent.account_id
+    ):
+        return Begun(Turn.UNWANTED, intent)
     waits = await _make_way(tx, due, intent, now=now)
     if waits or not await step_queries.mark_submitting(tx, due, now=now, open_until=now + OPEN_FOR):
         return Begun(Turn.NOTHING)
@@ -183,6 +191,34 @@ async def witness(
         callback_id=callback_id if payment is None else payment.callback_id,
     )
     await intent_queries.insert_event(tx, event, saver_id=intent.saver_id, intent_id=intent.id)
+
+
+async def rest(tx: Tx, due: DueIntent, *, until: datetime | None) -> None:
+    """Leave a leased intent alone until then; None: nothing is left to do by itself. One that moved on is let be."""
+    await step_queries.rest(tx, due, until=until)
+
+
+async def look_at(tx: Tx, intent: Intent, *, at: datetime | None) -> None:
+    """Say when an unresolved intent is looked at next; None: never by itself."""
+    await step_queries.look_at(tx, intent, at=at)
+
+
+async def claim_prompts(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
+    """Lease requested intents whose time has come."""
+    return await step_queries.claim_prompts(tx, claim)
+
+
+async def claim_checks(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
+    """Lease intents that were sent and are to be looked at."""
+    return await step_queries.claim_checks(tx, claim)
+
+
+async def count_prompts(tx: Tx, now: datetime) -> Backlog:
+    return await step_queries.count_prompts(tx, now)
+
+
+async def count_checks(tx: Tx, now: datetime) -> Backlog:
+    return await step_queries.count_checks(tx, now)
 
 
 async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:

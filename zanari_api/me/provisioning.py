@@ -4,6 +4,7 @@ from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import accounts
 from zanari_api.ledger.accounts import AccountKind
+from zanari_api.mpesa import lost_numbers
 from zanari_api.roundups import rule_service
 from zanari_api.runtime.auth import Principal
 from zanari_api.runtime.db import Role, Tx
@@ -27,14 +28,17 @@ async def provision(runtime: Runtime, principal: Principal) -> None:
             await goals.open_default(tx, saver_id=saver_id)
             await rule_service.open_first(tx, saver_id=saver_id)
         if principal.phone:
-            await users.link_proven_by_auth(
+            now = runtime.clock.now()
+            lost = await users.link_proven_by_auth(
                 tx,
                 saver_id=saver_id,
                 phone=principal.phone,
                 issued_at=principal.issued_at,
-                now=runtime.clock.now(),
+                now=now,
                 index=index,
                 keyring=runtime.keyring,
             )
+            for number in lost:
+                await lost_numbers.stop(tx, number, now=now)
 
     await runtime.database.unit_of_work(make, role=Role.SYSTEM)

@@ -141,6 +141,9 @@ class MpesaConfig:
     shortcodes: frozenset[str]
     """The shortcodes we run: payments to any other are not ours."""
 
+    prompt_shortcode: str
+    """Which of them our prompts ask to pay into."""
+
     sources: CallbackSources
     callback_base_url: str
     """Where Safaricom reaches us, without a slash at its end."""

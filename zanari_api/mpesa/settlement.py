@@ -4,6 +4,7 @@ What comes first books the payment and settles the intent. What comes later with
 receipt on a settled intent's reference is another payment, to the wallet.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ from zanari_api.deposits import service as deposits
 from zanari_api.deposits.rows import Channel, Intent, IntentState, Payment, Purpose
 from zanari_api.deposits.service import Destination
 from zanari_api.goals import service as goals
-from zanari_api.mpesa import breaks
+from zanari_api.mpesa import breaks, lost_numbers
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.discrepancies import note_other_amount
 from zanari_api.mpesa.inbox import Effected, Intake, Note, Outcome
@@ -30,6 +31,8 @@ from zanari_api.users.rows import SaverRow
 
 BY_HANDLE: Final = frozenset({Channel.STK_CALLBACK, Channel.STK_QUERY})
 """Channels that speak of our own push; the others speak of a payment, and what it was for is in its reference."""
+
+_NOT_IN_A_CODE: Final = re.compile(r"[^a-z0-9_.-]")
 
 LINK_WORDS: Final = {
     LinkOutcome.LINKED: "It proved that the number is yours: it is linked now.",
@@ -130,6 +133,11 @@ async def doubt(
         return Effected(Outcome.NOTED, intent.saver_id)
     await steps.doubt(tx, intent, reason=reason, cause=cause, now=now, due_at=due_at, callback_id=callback_id)
     return Effected(Outcome.UNRESOLVED, intent.saver_id)
+
+
+def cause_of(channel: Channel, result_code: str) -> str:
+    """Return what a step is caused by: who said so and with which code, which may be any text."""
+    return f"{channel}:{_NOT_IN_A_CODE.sub('_', result_code.lower())[:60]}"
 
 
 async def note_break(tx: Tx, intent: Intent, *, suspected_cause: str, now: datetime) -> None:
@@ -262,7 +270,7 @@ async def _link(tx: Tx, held: Held, payment: Payment) -> str | None:
     """Link the number that paid, and credit what it paid; return why it was not linked, where it was not."""
     intent, keyring = held.intent, held.intake.policy.keyring
     data_key = users.data_key_of(held.saver, keyring)
-    outcome = await linking.link_proven_by_payment(
+    outcome, lost = await linking.link_proven_by_payment(
         tx,
         saver_id=intent.saver_id,
         msisdn=data_key.decrypt(intent.msisdn, intents.msisdn_place(intent.id)).decode(),
@@ -271,6 +279,8 @@ async def _link(tx: Tx, held: Held, payment: Payment) -> str | None:
         locked=set(held.locked),
         now=held.intake.policy.now,
     )
+    for number in lost:
+        await lost_numbers.stop(tx, number, now=held.intake.policy.now)
     wallet = replace(_wallet(held), words=LINK_WORDS[outcome])
     await _credit(tx, payment, wallet)
     return outcome.value if outcome is LinkOutcome.IN_USE else None

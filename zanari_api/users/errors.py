@@ -50,3 +50,28 @@ class FreshSignInRequired(Refusal):
 
     code = "fresh_sign_in_required"
     status = 403
+
+
+class PhoneInUse(Refusal):
+    """Another saver has proven this number to be theirs. To pay from it, use your member code as account number."""
+
+    code = "phone_in_use"
+
+
+class NumberAlreadyLinked(Refusal):
+    """This number is linked to you already."""
+
+    code = "number_already_linked"
+
+
+class NumberInUse(Refusal):
+    """A prompt or a withdrawal to this number is under way. Unlink it when that has come to its end."""
+
+    code = "account_in_use"
+
+
+class TooManyLinksAsked(Refusal):
+    """You have asked for as many numbers to be linked as you can on one day."""
+
+    code = "too_many_links_asked"
+    status = 429

@@ -15,6 +15,10 @@ LIST_LINKED: Final[LiteralString] = """
      ORDER BY made_default_at DESC NULLS LAST, linked_at, id
 """
 
+IS_LINKED: Final[LiteralString] = """
+    SELECT EXISTS (SELECT FROM savings.mpesa_accounts WHERE saver_id = $1 AND id = $2 AND unlinked_at IS NULL)
+"""
+
 LIST_HOLDERS: Final[LiteralString] = """
     SELECT saver_id, id, linked_at, unlinked_at, coalesce(proven_at, linked_at) AS proven_at
       FROM savings.mpesa_accounts
@@ -77,6 +81,10 @@ class Holder:
 
 async def list_linked(tx: Tx, *, saver_id: UUID) -> list[LinkedRow]:
     return await tx.fetch_all(LinkedRow, LIST_LINKED, saver_id)
+
+
+async def is_linked(tx: Tx, *, saver_id: UUID, account_id: UUID) -> bool:
+    return bool(await tx.fetch_value(bool, IS_LINKED, saver_id, account_id))
 
 
 async def list_holders(tx: Tx, *, blind_index: bytes) -> list[Holder]:

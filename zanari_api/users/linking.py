@@ -12,7 +12,7 @@ from zanari_api.runtime.crypto import DataKey, Place
 from zanari_api.runtime.db import Rerun, Tx
 from zanari_api.users import holds, link_queries, queries
 from zanari_api.users.link_queries import Holder
-from zanari_api.users.rules import Link
+from zanari_api.users.rules import Link, Lost
 from zanari_api.users.service import MPESA_ACCOUNTS
 
 PROOF_KEEPS: Final = timedelta(days=180)
@@ -62,6 +62,11 @@ async def default_number(tx: Tx, *, saver_id: UUID, data_key: DataKey) -> Linked
     return next(iter(await list_numbers(tx, saver_id=saver_id, data_key=data_key)), None)
 
 
+async def is_linked(tx: Tx, *, saver_id: UUID, account_id: UUID) -> bool:
+    """Tell whether a number is still this saver's. With the saver locked, that stays so until the transaction ends."""
+    return await link_queries.is_linked(tx, saver_id=saver_id, account_id=account_id)
+
+
 async def make_default(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> bool:
     """Choose the number that is used where none is named; False when the saver does not hold it."""
     return await link_queries.make_default(tx, saver_id=saver_id, account_id=account_id, now=now)
@@ -91,8 +96,8 @@ async def link_proven_by_payment(
     data_key: DataKey,
     locked: set[UUID],
     now: datetime,
-) -> LinkOutcome:
-    """Link a number that paid us, unless another saver proved it within 180 days. Older links to it end.
+) -> tuple[LinkOutcome, list[Lost]]:
+    """Link a number that paid us, unless another saver proved it within 180 days; return who lost it by that.
 
     The savers in `locked` are locked, this one among them. Any number but the saver's first holds payouts from
     `now`. Raises Rerun when somebody came to hold it who is not among them. Runs as Role.SYSTEM.
@@ -103,9 +108,9 @@ async def link_proven_by_payment(
     held = [holder for holder in known if holder.unlinked_at is None]
     if any(holder.saver_id == saver_id for holder in held):
         await link_queries.renew_proof(tx, saver_id=saver_id, blind_index=blind_index, proven_at=now)
-        return LinkOutcome.HELD
+        return LinkOutcome.HELD, []
     if any(holder.proven_at > now - PROOF_KEEPS for holder in held):
-        return LinkOutcome.IN_USE
+        return LinkOutcome.IN_USE, []
     await holds.hold_for_number(tx, saver_id=saver_id, links=_as_links(known, blind_index), now=now)
     for holder in held:
         await queries.end_link(tx, link=_as_link(holder, blind_index), because="proven_by_another_saver")
@@ -120,7 +125,7 @@ async def link_proven_by_payment(
     )
     if not linked:
         raise Rerun
-    return LinkOutcome.LINKED
+    return LinkOutcome.LINKED, [Lost(holder.saver_id, holder.id) for holder in held]
 
 
 def _as_links(known: Sequence[Holder], blind_index: bytes) -> list[Link]:

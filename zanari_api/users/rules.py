@@ -26,6 +26,14 @@ class Link:
     unlinked_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A number that a saver holds no more, because another one proved it."""
+
+    saver_id: UUID
+    account_id: UUID
+
+
 def scatter(count: int) -> int:
     """Turn the n-th saver into a seven-digit number: a bijection, so no collision, yet neighbours lie far apart.
 

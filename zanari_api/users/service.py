@@ -10,10 +10,10 @@ from zanari_api.kit.ids import new_id
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.runtime.crypto import DataKey, IndexKey, Keyring, Place
 from zanari_api.runtime.db import Rerun, Tx
-from zanari_api.users import holds, queries
+from zanari_api.users import holds, link_queries, queries
 from zanari_api.users.errors import PhoneNotEditable, SaverNotFound
 from zanari_api.users.rows import SaverRow
-from zanari_api.users.rules import Link, proof_is_stale, scatter
+from zanari_api.users.rules import Link, Lost, proof_is_stale, scatter
 from zanari_api.users.schemas import Profile, ProfileUpdate
 
 SAVERS: Final = "savings.savers"
@@ -118,8 +118,8 @@ async def link_proven_by_auth(
     now: datetime,
     index: IndexKey,
     keyring: Keyring,
-) -> None:
-    """Link the phone of a verified access token, ending another saver's link to it.
+) -> list[Lost]:
+    """Link the phone of a verified access token, ending another saver's link to it; return what others lost by that.
 
     Supabase Auth holds a confirmed phone for one user only, so a proof by it is the newest word on whose
     the number is, unless the token itself is older than that word. Locks both savers, by id. A phone that
@@ -129,22 +129,26 @@ async def link_proven_by_auth(
     try:
         msisdn = parse_msisdn(phone)
     except ValueError:
-        return
+        return []
     blind_index = index.number(msisdn)
     links = await queries.list_links(tx, blind_indexes=[blind_index])
     if _holds(links, saver_id):
-        return
+        await link_queries.renew_proof(tx, saver_id=saver_id, blind_index=blind_index, proven_at=issued_at)
+        return []
     involved = {saver_id} | {link.saver_id for link in links}
     savers = await lock_savers(tx, saver_ids=sorted(involved))
     links = await queries.list_links(tx, blind_indexes=[blind_index])
     if not {link.saver_id for link in links} <= involved:
         raise Rerun
     if _holds(links, saver_id) or proof_is_stale(links, saver_id=saver_id, issued_at=issued_at):
-        return
+        return []
+    # Every token carries the phone: that alone does not undo what the saver wanted.
+    if await link_queries.was_removed(tx, saver_id=saver_id, blind_index=blind_index):
+        return []
     await holds.hold_for_number(tx, saver_id=saver_id, links=links, now=now)
-    for link in links:
-        if link.unlinked_at is None:
-            await queries.end_link(tx, link=link, because="proven_by_another_saver")
+    ended = [link for link in links if link.unlinked_at is None]
+    for link in ended:
+        await queries.end_link(tx, link=link, because="proven_by_another_saver")
     link_id = new_id()
     key = data_key_of(savers[saver_id], keyring)
     sealed = key.encrypt(msisdn.encode(), Place(MPESA_ACCOUNTS, "msisdn", link_id))
@@ -158,6 +162,7 @@ async def link_proven_by_auth(
     )
     if not linked:
         raise Rerun
+    return [Lost(link.saver_id, link.id) for link in ended]
 
 
 def _holds(links: Sequence[Link], saver_id: UUID) -> bool:
