@@ -73,6 +73,14 @@ NAME_PAYOUT: Final[LiteralString] = """
     UPDATE savings.payouts SET conversation_id = $3 WHERE saver_id = $1 AND id = $2
 """
 
+IS_OPEN_FOR: Final[LiteralString] = """
+    SELECT EXISTS (
+        SELECT
+          FROM savings.payouts
+         WHERE saver_id = $1 AND account_id = $2 AND state NOT IN ('settled', 'failed')
+    )
+"""
+
 HASTEN: Final[LiteralString] = """
     UPDATE savings.payouts
        SET due_at = $3
@@ -232,6 +240,10 @@ async def save_payout(tx: Tx, payout: Payout, *, lease: UUID | None, attempts: i
 
 async def name_payout(tx: Tx, *, saver_id: UUID, payout_id: UUID, conversation_id: str) -> None:
     await tx.execute(NAME_PAYOUT, saver_id, payout_id, conversation_id)
+
+
+async def is_open_for(tx: Tx, *, saver_id: UUID, account_id: UUID) -> bool:
+    return bool(await tx.fetch_value(bool, IS_OPEN_FOR, saver_id, account_id))
 
 
 async def hasten(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> int:

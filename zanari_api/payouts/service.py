@@ -212,6 +212,11 @@ def paid_out_cents(requests: Sequence[Request], *, day: date) -> int:
     return sum(each.amount_cents for each in requests if each.counts and eat_date(each.requested_at) == day)
 
 
+async def is_open_for(tx: Tx, *, saver_id: UUID, account_id: UUID) -> bool:
+    """Tell whether a payout to a number has not come to its end. The saver must be locked."""
+    return await queries.is_open_for(tx, saver_id=saver_id, account_id=account_id)
+
+
 async def stop_for_number(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> int:
     """Have the worker look at once at what was not sent to a number; return how many payouts those are.
 
