@@ -17,7 +17,7 @@ from zanari_api.payouts.errors import (
     PayoutsPaused,
     WholeShillingsOnly,
 )
-from zanari_api.runtime.deps import CurrentSaver, Idempotent, LiveSession
+from zanari_api.runtime.deps import CurrentSaver, FeatureDisabled, Idempotent, LiveSession
 from zanari_api.runtime.idempotency import IdempotencyKeyRequired, IdempotencyKeyReused, RequestInProgress
 from zanari_api.runtime.jwks import AuthUnavailable
 from zanari_api.runtime.problems import refuses
@@ -48,6 +48,7 @@ router = APIRouter(prefix="/api/v1/mpesa/withdrawals", tags=["mpesa"])
         GoalClosed,
         NumberNotLinked,
         InsufficientFunds,
+        FeatureDisabled,
         IdempotencyKeyRequired,
         IdempotencyKeyReused,
         RequestInProgress,
@@ -69,6 +70,8 @@ async def withdraw(
 
     Safe to retry with the same Idempotency-Key: it is sent once.
     """
+    if body.goal_id is not None and not saver.runtime.features.goals:
+        raise FeatureDisabled
     return await once(
         lambda tx: withdrawal_service.withdraw(
             tx,

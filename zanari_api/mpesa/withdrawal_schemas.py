@@ -19,12 +19,12 @@ class WithdrawalCreate(Schema):
 
 
 class Withdrawal(Schema):
-    """Money on its way out, or where it came to. `told` says in words where the money is."""
+    """Money on its way out, or where it came to. `text` says in words where the money is."""
 
     id: UUID
     state: State
     reason: str | None
-    told: str
+    text: str
     amount_cents: int
     currency: Literal["KES"] = "KES"
     goal_id: UUID | None

@@ -132,7 +132,7 @@ def _shown(payout: Payout, *, held_until: datetime | None = None) -> Withdrawal:
         id=payout.id,
         state=payout.state,
         reason=payout.reason,
-        told=rules.told(payout, held_until=held_until),
+        text=rules.told(payout, held_until=held_until),
         amount_cents=payout.amount_cents,
         goal_id=payout.goal_id,
         account_id=payout.account_id,
