@@ -7,7 +7,7 @@ name ?=
 BIN := $(VENV)/bin
 SQUAWK := $(BIN)/squawk supabase/migrations/*.sql
 # Where money is counted, next to nothing may go untested.
-MONEY := */ledger/*,*/roundups/*,*/deposits/*,*/mpesa/*,*/goals/*
+MONEY := */ledger/*,*/roundups/*,*/deposits/*,*/payouts/*,*/mpesa/*,*/goals/*
 OLDER_POSTGRES := 15 17
 ON_OLDER_POSTGRES := tests/ledger tests/database tests/runtime/test_migrations.py
 

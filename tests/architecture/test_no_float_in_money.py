@@ -9,7 +9,7 @@ import pytest
 import zanari_api
 
 PACKAGE = Path(zanari_api.__file__).parent
-MONEY_CODE = ("kit/money.py", "ledger", "roundups", "goals", "deposits", "mpesa", "transactions")
+MONEY_CODE = ("kit/money.py", "ledger", "roundups", "goals", "deposits", "payouts", "mpesa", "transactions")
 
 
 def money_modules() -> list[Path]:
