@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from zanari_api import serving
 from zanari_api.assembly import NOBODY, Parts
-from zanari_api.cli import callbacks, suspense
+from zanari_api.cli import callbacks, simulate, suspense
 from zanari_api.cli import phone as phone_verbs
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.daraja.errors import DarajaError
@@ -45,6 +45,7 @@ app = typer.Typer(
 )
 
 app.add_typer(phone_verbs.app, name="phone")
+app.command("simulate")(simulate.command)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(suspense.app, name="suspense")
 
