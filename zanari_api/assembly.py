@@ -13,10 +13,12 @@ from zanari_api.daraja.credential import read_certificate
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.kit.clock import Clock, utc_now
 from zanari_api.me.provisioning import provision
-from zanari_api.mpesa import pull_jobs
+from zanari_api.mpesa import callback_jobs, pull_jobs
 from zanari_api.mpesa.balance_service import Asking
+from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.config import CallbackSources, CallbackTokens, MpesaConfig
 from zanari_api.mpesa.inbox import CallbackKind, Intake
+from zanari_api.mpesa.payout_sending import Paying
 from zanari_api.mpesa.pull_jobs import Pulling
 from zanari_api.mpesa.reversal_jobs import Reversing
 from zanari_api.mpesa.signature import SignatureVerifier
@@ -28,6 +30,7 @@ from zanari_api.runtime.auth import TokenVerifier
 from zanari_api.runtime.crypto import Keyring, ServiceKeyStore
 from zanari_api.runtime.db import Database, Fact
 from zanari_api.runtime.deps import Features, Runtime
+from zanari_api.runtime.jobs import run_round
 from zanari_api.runtime.log_budget import LogBudget
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
@@ -96,6 +99,23 @@ class Parts:
             intake=self.intake,
         )
 
+    def paying(self) -> Paying:
+        """Return what payouts are sent and asked about with."""
+        return Paying(
+            database=self.runtime.database,
+            daraja=self.daraja,
+            clock=self.runtime.clock,
+            keyring=self.runtime.keyring,
+            result_url=self.mpesa.callback_url(CallbackKind.B2C_RESULT),
+            timeout_url=self.mpesa.callback_url(CallbackKind.B2C_TIMEOUT),
+            status_result_url=self.mpesa.callback_url(CallbackKind.STATUS_RESULT),
+            status_timeout_url=self.mpesa.callback_url(CallbackKind.STATUS_TIMEOUT),
+        )
+
+    def callback_work(self) -> CallbackWork:
+        """Return what callbacks that could not be acted on at once are worked on with."""
+        return CallbackWork(database=self.runtime.database, intake=self.intake, metrics=self.runtime.metrics)
+
     def reversing(self) -> Reversing:
         """Return what reversals are sent with."""
         return Reversing(
@@ -114,6 +134,10 @@ class Parts:
         async def recover() -> None:
             await pull_jobs.pull(self.pulling())
 
+        async def look_again() -> None:
+            for job in callback_jobs.jobs(self.callback_work()):
+                await run_round(job, database=self.runtime.database, clock=self.runtime.clock)
+
         return Reconciling(
             database=self.runtime.database,
             clock=self.runtime.clock,
@@ -125,6 +149,7 @@ class Parts:
                 timeout_url=self.mpesa.callback_url(CallbackKind.BALANCE_TIMEOUT),
             ),
             shortcodes=tuple(dict.fromkeys(ours)),
+            look_again=look_again,
             recover=None if self.mpesa.pull_msisdn is None else recover,
         )
 
@@ -277,6 +302,8 @@ def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:
                     metrics.spends.labels(*fact.labels).inc(fact.value)
                 case "intent":
                     metrics.intents.labels(*fact.labels).inc(fact.value)
+                case "payout":
+                    metrics.payouts.labels(*fact.labels).inc(fact.value)
                 case "collection":
                     metrics.collections.labels(*fact.labels).inc(fact.value)
                 case "ledger_post":

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 SECOND: Final = timedelta(seconds=1)
 DAY: Final = timedelta(days=1)
-POLL_S: Final = timedelta(milliseconds=50).total_seconds()
+POLL_S: Final = timedelta(milliseconds=100).total_seconds()
 ANSWER_WITHIN: Final = timedelta(seconds=60)
 """How long an answer is waited for. Safaricom sends it once, and never again."""
 
@@ -44,13 +44,15 @@ def _silent(_text: str) -> None:
 class Reconciling:
     """What a reconciliation works with.
 
-    `shortcodes` are all we run, the collecting one first. `recover` books payments whose confirmation never came.
+    `shortcodes` are all we run, the collecting one first. `recover` books payments whose confirmation never came;
+    `look_again` works on callbacks that overtook what they answer, as an answer to us may have.
     """
 
     database: Database
     clock: Clock
     asking: Asking
     shortcodes: Sequence[str]
+    look_again: Callable[[], Awaitable[object]]
     recover: Callable[[], Awaitable[object]] | None = None
     answer_within: timedelta = ANSWER_WITHIN
 
@@ -116,6 +118,7 @@ async def _wait(parts: Reconciling, request_id: UUID) -> Answer:
         if answer.is_final or parts.clock.now() >= deadline:
             return answer
         await parts.clock.sleep(POLL_S)
+        await parts.look_again()
 
 
 async def _answers_of(parts: Reconciling, on: date) -> Mapping[str, Answer | None]:
