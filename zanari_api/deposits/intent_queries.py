@@ -50,6 +50,11 @@ FIND_INTENT_BY_CHECKOUT: Final[LiteralString] = """
      WHERE checkout_hash = $1
 """
 
+# A reply and its callback may come in the same moment: whoever is second sees what the first one wrote.
+LOCK_HANDLE: Final[LiteralString] = """
+    SELECT pg_advisory_xact_lock(hashtextextended(encode($1::bytea, 'hex'), 20261125))
+"""
+
 FIND_INTENT_BY_RECEIPT: Final[LiteralString] = """
     SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
            state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
@@ -164,6 +169,10 @@ async def find_by_reference(tx: Tx, *, reference: str) -> Intent | None:
 
 async def find_by_checkout(tx: Tx, *, checkout_hash: bytes) -> Intent | None:
     return await tx.fetch_one(Intent, FIND_INTENT_BY_CHECKOUT, checkout_hash)
+
+
+async def lock_handle(tx: Tx, *, checkout_hash: bytes) -> None:
+    await tx.execute(LOCK_HANDLE, checkout_hash)
 
 
 async def find_by_receipt(tx: Tx, *, receipt: str) -> Intent | None:

@@ -134,6 +134,11 @@ async def find_by_reference(tx: Tx, *, reference: str) -> Intent | None:
     return await intent_queries.find_by_reference(tx, reference=reference)
 
 
+async def lock_handle(tx: Tx, *, checkout_hash: bytes) -> None:
+    """Hold a handle until the transaction ends, before any saver: its reply and its callback wait for each other."""
+    await intent_queries.lock_handle(tx, checkout_hash=checkout_hash)
+
+
 async def find_by_checkout_hash(tx: Tx, *, checkout_hash: bytes) -> Intent | None:
     """Return the intent whose push Safaricom gave this handle. Sees all savers' as Role.SYSTEM alone."""
     return await intent_queries.find_by_checkout(tx, checkout_hash=checkout_hash)

@@ -38,11 +38,16 @@ def body_place(callback_id: UUID) -> Place:
 
 
 async def store(
-    tx: Tx, delivery: Delivery, *, intake: Intake, due_at: datetime | None = None
+    tx: Tx,
+    delivery: Delivery,
+    *,
+    intake: Intake,
+    outcome: Outcome = Outcome.DEFERRED,
+    due_at: datetime | None = None,
 ) -> tuple[Stored, InboxItem]:
     """Store a delivery and lock its row; the same body again is counted and not stored again.
 
-    `due_at`: when the worker is to act on it, where whoever stores it does not.
+    `outcome` stands until it is acted on, by the worker at `due_at` where whoever stores it does not.
     """
     callback_id, body, keys = new_id(), redact_body(delivery.body), intake.keys
     new = NewCallback(
@@ -50,6 +55,7 @@ async def store(
         kind=delivery.kind,
         dedupe_hash=keys.index.digest("callback", delivery.kind.encode(), delivery.body),
         body=keys.inbox.encrypt(body, body_place(callback_id)),
+        outcome=outcome,
         source_listed=delivery.source_listed,
         received_at=intake.policy.now,
         due_at=due_at,
@@ -67,6 +73,14 @@ def open_item(sealed: SealedCallback, *, keys: ServiceKeys) -> InboxItem:
         body=keys.inbox.decrypt(sealed.body, body_place(sealed.id)),
         received_at=sealed.received_at,
     )
+
+
+async def wake(tx: Tx, *, kind: CallbackKind, now: datetime) -> None:
+    """Have the worker look at once at callbacks that have waited: what one of them answers may be known now.
+
+    In a transaction of its own: a callback's row is locked before any saver.
+    """
+    await inbox_queries.wake(tx, kind=kind, now=now)
 
 
 async def conclude(tx: Tx, item: InboxItem, effected: Effected, *, now: datetime) -> Effected:

@@ -14,9 +14,9 @@ STORE: Final[LiteralString] = """
     INSERT INTO mpesa.callbacks AS known (
         id, kind, dedupe_hash, body, outcome, source_listed, received_at, last_received_at, due_at
     )
-    VALUES ($1, $2, $3, $4, 'deferred', $5, $6, $6, $7)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)
     ON CONFLICT ON CONSTRAINT callbacks_dedupe_unique DO UPDATE
-       SET deliveries = known.deliveries + 1, last_received_at = $6,
+       SET deliveries = known.deliveries + 1, last_received_at = $7,
            source_listed = known.source_listed OR excluded.source_listed
     RETURNING id, outcome, received_at, deliveries
 """
@@ -71,6 +71,11 @@ POSTPONE: Final[LiteralString] = """
      WHERE id = $1 AND lease_id = $2
 """
 
+# Only what waits for a match; what waits for its turn after a failure is left where it is.
+WAKE: Final[LiteralString] = """
+    UPDATE mpesa.callbacks SET due_at = $2 WHERE kind = $1 AND outcome = 'waiting' AND due_at > $2
+"""
+
 COUNT_DUE: Final[LiteralString] = """
     SELECT count(*) AS due, min(due_at) AS oldest_due_at, 0 AS dead FROM mpesa.callbacks WHERE due_at <= $1
 """
@@ -110,6 +115,7 @@ class NewCallback:
     kind: str
     dedupe_hash: bytes
     body: bytes
+    outcome: str
     source_listed: bool | None
     received_at: datetime
     due_at: datetime | None
@@ -165,6 +171,7 @@ async def store(tx: Tx, new: NewCallback) -> Stored:
         new.kind,
         new.dedupe_hash,
         new.body,
+        new.outcome,
         new.source_listed,
         new.received_at,
         new.due_at,
@@ -217,6 +224,11 @@ async def postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement, *, 
         postponement.dead,
         dead_note,
     )
+
+
+async def wake(tx: Tx, *, kind: str, now: datetime) -> None:
+    """Have the worker look at once at what has waited for something of ours to match it."""
+    await tx.execute(WAKE, kind, now)
 
 
 async def count_backlog(tx: Tx, now: datetime) -> Backlog:

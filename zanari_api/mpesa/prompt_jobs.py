@@ -22,8 +22,8 @@ from zanari_api.deposits import intents, steps
 from zanari_api.deposits.rows import Channel, DueIntent, Intent, IntentState, Payment, Purpose
 from zanari_api.deposits.steps import Turn
 from zanari_api.kit.clock import Clock
-from zanari_api.mpesa import pull_queries, settlement
-from zanari_api.mpesa.inbox import Intake
+from zanari_api.mpesa import callback_store, pull_queries, settlement
+from zanari_api.mpesa.inbox import CallbackKind, Intake
 from zanari_api.roundups import collections
 from zanari_api.runtime.crypto import DataKey
 from zanari_api.runtime.db import Database, Role, Tx
@@ -194,6 +194,8 @@ async def _prompted(parts: Prompting, ready: _Ready, *, checkout_request_id: str
     intake = await parts.intake()
 
     async def prompted(tx: Tx) -> None:
+        handle = intents.checkout_hash(intake.keys.index, checkout_request_id)
+        await intents.lock_handle(tx, checkout_hash=handle)
         await users.lock_saver(tx, saver_id=ready.intent.saver_id)
         await steps.prompt(
             tx,
@@ -205,6 +207,12 @@ async def _prompted(parts: Prompting, ready: _Ready, *, checkout_request_id: str
         )
 
     await parts.database.unit_of_work(prompted, role=Role.SYSTEM)
+
+    async def wake(tx: Tx) -> None:
+        await callback_store.wake(tx, kind=CallbackKind.STK, now=intake.policy.now)
+
+    # Its callback may have been faster than the reply, and waits for the handle since.
+    await parts.database.unit_of_work(wake, role=Role.SYSTEM)
 
 
 async def _check(parts: Prompting, row: DueIntent) -> None:
@@ -244,7 +252,7 @@ async def _whom_to_ask(tx: Tx, row: DueIntent, *, intake: Intake) -> tuple[Inten
         await _give_up(tx, intent, now=now)
         return None
     handle = steps.open_handle(intent, users.data_key_of(saver, intake.policy.keyring))
-    if handle is None:
+    if handle is None or intent.reason in settlement.DISTRUSTED:
         await steps.rest(tx, row, until=intent.expires_at)
         return None
     return intent, handle
@@ -289,7 +297,7 @@ async def _give_up(tx: Tx, intent: Intent, *, now: datetime) -> None:
 
     The round-ups of a collection wait again as soon as a pull, too, has shown nothing.
     """
-    if intent.reason != NOT_HEARD:
+    if intent.reason not in settlement.DISTRUSTED | {NOT_HEARD}:
         await steps.doubt(tx, intent, reason=NOT_HEARD, cause="expired", now=now, due_at=now)
         await settlement.note_break(
             tx, intent, suspected_cause="nobody could say for a day whether it is paid", now=now

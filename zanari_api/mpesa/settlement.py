@@ -337,7 +337,8 @@ async def _distrust(tx: Tx, held: Held, *, note: str) -> Effected:
     intent, now = held.intent, held.intake.policy.now
     await steps.witness(tx, intent, held.payment, cause=note, now=now)
     if intent.state is not IntentState.SETTLED:
-        await steps.doubt(tx, intent, reason=note, cause=note, now=now, due_at=None)
+        # It is not asked after any more, but it is given up like any other when its day is over.
+        await steps.doubt(tx, intent, reason=note, cause=note, now=now, due_at=intent.expires_at)
         await note_break(tx, intent, suspected_cause=f"M-PESA's callback contradicts it: {note}", now=now)
     return Effected(Outcome.QUARANTINED, intent.saver_id, note)
 

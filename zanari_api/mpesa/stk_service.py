@@ -44,6 +44,7 @@ async def receive(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
 
 async def _find(tx: Tx, told: StkCallback, *, intake: Intake) -> Intent | None:
     handle = intents.checkout_hash(intake.keys.index, told.checkout_request_id)
+    await intents.lock_handle(tx, checkout_hash=handle)
     intent = await intents.find_by_checkout_hash(tx, checkout_hash=handle)
     if intent is None and told.receipt is not None:
         return await intents.find_by_receipt(tx, receipt=told.receipt)

@@ -45,7 +45,7 @@ UNLINK: Final[LiteralString] = """
 RENEW_PROOF: Final[LiteralString] = """
     UPDATE savings.mpesa_accounts SET proven_at = $3
      WHERE saver_id = $1 AND blind_index = $2 AND unlinked_at IS NULL
-       AND coalesce(proven_at, linked_at) < $3 - interval '1 day'
+       AND coalesce(proven_at, linked_at) < $3::timestamptz - interval '1 day'
 """
 
 FIND_REMOVAL: Final[LiteralString] = """
