@@ -24,7 +24,10 @@ from zanari_api.roundups.errors import (
 )
 from zanari_api.roundups.plan_queries import PlanRow
 from zanari_api.runtime.db import Tx
+from zanari_api.users import linking
 from zanari_api.users import service as users
+from zanari_api.users.linking import LinkedNumber
+from zanari_api.users.rows import SaverRow
 
 SKIPPED: Final = "skipped_by_saver"
 REPLACED: Final = "replaced_by_saver"
@@ -57,7 +60,7 @@ async def look(tx: Tx, plan: PlanRow, *, terms: Terms, now: datetime) -> None:
     if isinstance(decision, Wait):
         await plan_queries.finish(tx, plan, due_at=decision.until)
         return
-    number = await collections.number_of(tx, saver, keyring=terms.keyring)
+    number = await _number_of(tx, saver, terms=terms)
     if number is None:
         await plan_queries.finish(tx, plan, due_at=now + collecting_rules.LOOK_AGAIN)
         return
@@ -85,7 +88,7 @@ async def ask(tx: Tx, *, saver_id: UUID, terms: Terms, now: datetime) -> Collect
     )
     if amount == 0:
         raise NothingWaiting
-    number = await collections.number_of(tx, saver, keyring=terms.keyring)
+    number = await _number_of(tx, saver, terms=terms)
     if number is None:
         raise NoNumberLinked
     last = await collection_queries.find_last_prompt_of_amount(
@@ -126,6 +129,11 @@ async def skip(tx: Tx, *, saver_id: UUID, collection_id: UUID, now: datetime) ->
         tx, saver_id=saver_id, restraint=restraint, due_at=collecting_rules.due_at(restraint, now)
     )
     return await _find(tx, saver_id=saver_id, collection_id=collection_id)
+
+
+async def _number_of(tx: Tx, saver: SaverRow, *, terms: Terms) -> LinkedNumber | None:
+    data_key = users.data_key_of(saver, terms.keyring)
+    return await linking.default_number(tx, saver_id=saver.saver_id, data_key=data_key)
 
 
 async def _find(tx: Tx, *, saver_id: UUID, collection_id: UUID) -> CollectionRow:

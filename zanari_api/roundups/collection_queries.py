@@ -119,21 +119,6 @@ MARK_ITEMS: Final[LiteralString] = """
 """
 
 
-FIND_DEFAULT_NUMBER: Final[LiteralString] = """
-    SELECT id, msisdn
-      FROM savings.mpesa_accounts
-     WHERE saver_id = $1 AND unlinked_at IS NULL
-     ORDER BY made_default_at DESC NULLS LAST, linked_at, id
-     LIMIT 1
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredNumber:
-    id: UUID
-    msisdn: bytes
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCollection:
     """A collection to insert, its intent made."""
@@ -275,7 +260,3 @@ async def mark_items(tx: Tx, collection: CollectionRow, came: Sequence[CameOf]) 
         [item.settled_cents for item in came],
         [item.outcome for item in came],
     )
-
-
-async def find_default_number(tx: Tx, *, saver_id: UUID) -> StoredNumber | None:
-    return await tx.fetch_one(StoredNumber, FIND_DEFAULT_NUMBER, saver_id)

@@ -31,11 +31,12 @@ from zanari_api.roundups.collection_queries import CameOf, CollectionRow, NewCol
 from zanari_api.roundups.errors import BooksRefused
 from zanari_api.roundups.settling import Settlement
 from zanari_api.roundups.tariffs import Tariff, load_tariffs, tariff_on
-from zanari_api.runtime.crypto import IndexKey, Keyring, Place
+from zanari_api.runtime.crypto import IndexKey, Keyring
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
 from zanari_api.transactions.rows import FeedRow
 from zanari_api.users import service as users
+from zanari_api.users.linking import LinkedNumber
 from zanari_api.users.rows import SaverRow
 
 NOTICE: Final = timedelta(seconds=60)
@@ -88,32 +89,14 @@ class Terms:
         return tariff_on(eat_date(now), self.tariffs)
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
-    """The linked number that a saver's prompts go to."""
-
-    account_id: UUID
-    msisdn: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A collection to make: of how much, who is prompted and when, and who wants it."""
 
     amount_cents: int
     prompts_at: datetime
-    number: Number
+    number: LinkedNumber
     requested_by: RequestedBy
-
-
-async def number_of(tx: Tx, saver: SaverRow, *, keyring: Keyring) -> Number | None:
-    """Return the saver's default number; None when none is linked."""
-    stored = await collection_queries.find_default_number(tx, saver_id=saver.saver_id)
-    if stored is None:
-        return None
-    key = users.data_key_of(saver, keyring)
-    msisdn = key.decrypt(stored.msisdn, Place(users.MPESA_ACCOUNTS, "msisdn", stored.id)).decode()
-    return Number(stored.id, msisdn)
 
 
 async def request(
@@ -137,7 +120,7 @@ async def request(
         purpose=Purpose.COLLECTION,
         amount_cents=wanted.amount_cents,
         goal_id=None,
-        account_id=wanted.number.account_id,
+        account_id=wanted.number.id,
         msisdn=wanted.number.msisdn,
         shortcode=terms.shortcode,
         index=terms.index,

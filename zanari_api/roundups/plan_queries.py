@@ -41,7 +41,8 @@ FINISH_PLAN: Final[LiteralString] = """
 
 POSTPONE_PLAN: Final[LiteralString] = """
     UPDATE savings.collection_plans
-       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5::boolean THEN $3::timestamptz END, lease_id = NULL, lease_until = NULL
+       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5::boolean THEN $3::timestamptz END,
+           lease_id = NULL, lease_until = NULL
      WHERE saver_id = $1 AND lease_id = $2
 """
 
