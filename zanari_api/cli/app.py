@@ -16,7 +16,17 @@ from pydantic import SecretStr
 
 from zanari_api import serving
 from zanari_api.assembly import NOBODY, Parts
-from zanari_api.cli import callbacks, simulate, suspense
+from zanari_api.cli import (
+    breaks,
+    callbacks,
+    deposits,
+    floats,
+    payouts,
+    reconcile,
+    simulate,
+    statements,
+    suspense,
+)
 from zanari_api.cli import phone as phone_verbs
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.daraja.errors import DarajaError
@@ -48,6 +58,12 @@ app.add_typer(phone_verbs.app, name="phone")
 app.command("simulate")(simulate.command)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(suspense.app, name="suspense")
+app.add_typer(payouts.app, name="payouts")
+app.command("reconcile")(reconcile.command)
+app.add_typer(breaks.app, name="breaks")
+app.add_typer(floats.app, name="float")
+app.add_typer(deposits.app, name="deposits")
+app.add_typer(statements.app, name="statement")
 
 EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError, NothingRuns)
 

@@ -13,6 +13,7 @@ from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import break_queries
 from zanari_api.mpesa.break_queries import NewBreak
 from zanari_api.mpesa.break_rows import BreakRow
+from zanari_api.runtime import audit
 from zanari_api.runtime.db import Tx
 
 LISTED_MAX: Final = 1000
@@ -79,6 +80,19 @@ class BreakKind(StrEnum):
     "a statement's last balance is not what our books say"
 
 
+class Resolved(StrEnum):
+    """What became of an operator's wish to close a break."""
+
+    CLOSED = "closed"
+    "it is closed, with the evidence as its reason"
+
+    CLOSED_BEFORE = "closed_before"
+    "somebody or the difference itself closed it before"
+
+    UNKNOWN = "unknown"
+    "there is no such break"
+
+
 async def note_break(  # noqa: PLR0913 (a break is named by all of it, and each by its keyword)
     tx: Tx,
     *,
@@ -141,3 +155,25 @@ async def list_closed(tx: Tx, *, since: datetime) -> list[BreakRow]:
 async def lock(tx: Tx, *, break_id: UUID) -> BreakRow | None:
     """Lock a break and return it, whether open or closed; None when there is none with this id."""
     return await break_queries.lock_break(tx, break_id=break_id)
+
+
+async def resolve(tx: Tx, *, break_id: UUID, evidence: str, operator: str, now: datetime) -> Resolved:
+    """Close a break by an operator's word. Audited; moves no money. What still differs is noted anew."""
+    found = await lock(tx, break_id=break_id)
+    if found is None:
+        return Resolved.UNKNOWN
+    if found.closed_at is not None:
+        return Resolved.CLOSED_BEFORE
+    await close_break(
+        tx, kind=BreakKind(found.kind), subject=found.subject, because=f"{operator}: {evidence}", now=now
+    )
+    await audit.record(
+        tx,
+        operator=operator,
+        act="break_resolved",
+        subject=f"break:{break_id}",
+        reason=evidence,
+        before={"kind": found.kind, "amount_cents": found.amount_cents},
+        after={"closed": True},
+    )
+    return Resolved.CLOSED

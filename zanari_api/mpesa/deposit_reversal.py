@@ -21,12 +21,15 @@ from zanari_api.mpesa import breaks, reversal_queries, taking_back
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.mpesa.reversal_queries import Found, NewReversal, ReversalRequest
+from zanari_api.mpesa.taking_back import TakenBack
 from zanari_api.runtime import audit
 from zanari_api.runtime.db import Tx
 from zanari_api.users import service as users
 
 UNRESOLVED_AFTER: Final = timedelta(hours=1)
 """A result comes within seconds. One that has not come by then is for a person to look at."""
+
+LISTED_MAX: Final = 200
 
 
 class State(StrEnum):
@@ -72,6 +75,19 @@ class Asked(StrEnum):
 
     NOT_WHOLE_SHILLINGS = "not_whole_shillings"
     "Safaricom takes whole shillings back only"
+
+
+class Kept(StrEnum):
+    """What became of an operator's word that a reversal did not happen."""
+
+    KEPT = "kept"
+    "it counts as failed, and the deposit stays"
+
+    REVERSED_BEFORE = "reversed_before"
+    "the deposit was taken back, which stays so"
+
+    NOT_ASKED = "not_asked"
+    "nobody asked for a reversal of this receipt"
 
 
 async def request(tx: Tx, *, receipt: str, evidence: str, operator: str, now: datetime) -> Asked:
@@ -214,12 +230,80 @@ async def doubt(tx: Tx, reversal: ReversalRequest, *, reason: str, cause: str, n
     )
 
 
-async def close(tx: Tx, reversal: ReversalRequest, *, state: State, because: str, now: datetime) -> None:
+async def reverse_by_hand(tx: Tx, *, receipt: str, evidence: str, operator: str, now: datetime) -> TakenBack:
+    """Take a deposit back by an operator's evidence, and end the reversal that may be under way. Audited."""
+    proof = Proof(
+        cause=ReversalCause.OPERATOR,
+        text=evidence,
+        reversal_receipt=None,
+        callback_id=None,
+        event_at=now,
+    )
+    taken = await taking_back.take_back(tx, receipt=receipt, amount_cents=None, proof=proof, now=now)
+    if taken.result is not taking_back.Result.TAKEN_BACK:
+        return taken
+    reversal = await _find_open(tx, receipt=receipt)
+    if reversal is not None:
+        await _close(tx, reversal, state=State.SETTLED, because=f"{operator}: {evidence}", now=now)
+    await audit.record(
+        tx,
+        operator=operator,
+        act="deposit_reversed",
+        subject=f"receipt:{receipt}",
+        reason=evidence,
+        before={},
+        after={"owed_cents": taken.owed_cents, "reversal_id": reversal and reversal.id},
+    )
+    return taken
+
+
+async def keep(tx: Tx, *, receipt: str, evidence: str, operator: str, now: datetime) -> Kept:
+    """End a reversal that was asked for and did not happen. Audited; moves nothing."""
+    deposit = await corrections.find_deposit(tx, receipt=receipt)
+    if deposit is None:
+        return Kept.NOT_ASKED
+    await users.lock_saver(tx, saver_id=deposit.saver_id)
+    if await corrections.find_reversal(tx, deposit) is not None:
+        return Kept.REVERSED_BEFORE
+    found = await reversal_queries.find_newest(tx, receipt=receipt)
+    if found is None:
+        return Kept.NOT_ASKED
+    reversal = await _lock(tx, found)
+    await _close(tx, reversal, state=State.FAILED, because=f"{operator}: {evidence}", now=now)
+    await audit.record(
+        tx,
+        operator=operator,
+        act="deposit_kept",
+        subject=f"receipt:{receipt}",
+        reason=evidence,
+        before={"state": reversal.state},
+        after={"state": State.FAILED.value},
+    )
+    return Kept.KEPT
+
+
+async def list_recent(tx: Tx, *, since: datetime) -> list[ReversalRequest]:
+    """Return the reversals asked for since then, the newest first."""
+    return await reversal_queries.list_recent(tx, since=since, limit=LISTED_MAX)
+
+
+async def _find_open(tx: Tx, *, receipt: str) -> ReversalRequest | None:
+    """Lock and return the reversal of a receipt that has not settled. The saver must be locked."""
+    found = await reversal_queries.find_newest(tx, receipt=receipt)
+    reversal = None if found is None else await _lock(tx, found)
+    return None if reversal is None or reversal.state == State.SETTLED else reversal
+
+
+async def _close(tx: Tx, reversal: ReversalRequest, *, state: State, because: str, now: datetime) -> None:
     """End a reversal that a person has looked into, and its breaks."""
     await reversal_queries.mark_finished(
         tx, reversal_id=reversal.id, state=state, reason=None, reversal_receipt=None, now=now
     )
     await reversal_queries.insert_event(tx, reversal_id=reversal.id, state=state, cause="operator", now=now)
+    await _close_breaks(tx, reversal, because=because, now=now)
+
+
+async def _close_breaks(tx: Tx, reversal: ReversalRequest, *, because: str, now: datetime) -> None:
     for kind in (BreakKind.REVERSAL_UNRESOLVED, BreakKind.REVERSAL_FAILED):
         await breaks.close_break(tx, kind=kind, subject=subject_of(reversal), because=because, now=now)
 
@@ -289,8 +373,5 @@ async def _settle(
         callback_id=item.id,
         now=now,
     )
-    for kind in (BreakKind.REVERSAL_UNRESOLVED, BreakKind.REVERSAL_FAILED):
-        await breaks.close_break(
-            tx, kind=kind, subject=subject_of(reversal), because="the result came: taken back", now=now
-        )
+    await _close_breaks(tx, reversal, because="the result came: taken back", now=now)
     return Effected(Outcome.SETTLED, reversal.saver_id)

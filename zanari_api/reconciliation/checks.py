@@ -22,7 +22,7 @@ async def check_books(tx: Tx, *, now: datetime) -> int:
     """Prove the promises of the books again; return how many are broken.
 
     Where one is, money out is frozen, never money in, and each has its break. Books that are in order again close
-    the breaks; what was frozen stays so until an operator thaws it.
+    the breaks; what was frozen stays so until an operator resumes it.
     """
     broken = await invariants.check(tx)
     subjects = {_subject(each): each for each in broken[:NOTED_MAX]}
@@ -36,7 +36,7 @@ async def check_books(tx: Tx, *, now: datetime) -> int:
             subject=subject,
             amount_cents=0,
             suspected_cause=f"{each.invariant}: {each.detail}"[:DETAIL_MAX],
-            command="zanari payouts thaw, once the books are mended",
+            command="zanari payouts resume --evidence TEXT, once the books are mended",
             now=now,
         )
     await breaks.close_gone(
@@ -61,7 +61,7 @@ async def note_old_suspense(tx: Tx, *, now: datetime) -> int:
             shortcode=each.shortcode,
             amount_cents=each.amount_cents,
             suspected_cause="nobody could be matched, and nobody has claimed it for a week",
-            command=f"zanari suspense assign {each.receipt}, or: return",
+            command=f"zanari suspense assign {each.receipt} --to MEMBER --evidence TEXT, or: return",
             now=now,
         )
     await breaks.close_gone(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from zanari_api.kit.money import CENTS_PER_SHILLING
 from zanari_api.ledger.accounts import FloatAccount
@@ -19,12 +20,16 @@ _CHANGES_MAX: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something whose end we do not know: what it would change in a place if M-PESA did it, and how to look at it."""
+    """Something whose end we do not know: what it would change in a place if M-PESA did it, and how to look at it.
+
+    `payout_id` is set where it is a payout, which a line of a statement can end.
+    """
 
     place: Place
     effect_cents: int
     what: str
     command: str
+    payout_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,7 +106,7 @@ def _differs(day: Day, line: Line, booked: Booked) -> Finding:
         ),
         command=_import(day)
         if day.place.account is FloatAccount.CHARGES_PAID
-        else "zanari breaks resolve ID",
+        else "zanari breaks resolve ID --evidence TEXT",
         line=line,
     )
 
@@ -149,11 +149,21 @@ def _ours(day: Day, line: Line, *, amount: str) -> tuple[str, str]:
     """Return a cause and a command for money that no customer paid."""
     for pending in day.pending:
         if pending.place == day.place and pending.effect_cents == line.change_cents:
-            return f"{pending.what}, of just this amount", pending.command
+            return f"{pending.what}, of just this amount", _ends(pending, line)
     verb = "fund" if line.change_cents > 0 else "defund"
     return (
         "money of our own that moved and that nobody booked",
         f"zanari float {verb} {day.place} --amount {amount} --receipt {line.receipt}, or: float move",
+    )
+
+
+def _ends(pending: Pending, line: Line) -> str:
+    """Return the command by which a line of the statement ends what is pending."""
+    if pending.payout_id is None:
+        return pending.command
+    return (
+        f"zanari payouts resolve {pending.payout_id} --outcome settled --receipt {line.receipt}"
+        " --statement --evidence TEXT"
     )
 
 

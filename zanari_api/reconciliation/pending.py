@@ -27,6 +27,7 @@ async def list_pending(tx: Tx) -> list[Pending]:
             -payout.amount_cents,
             f"payout {payout.id}, whose outcome is unknown",
             f"zanari payouts show {payout.id}",
+            payout.id,
         )
         for payout in await paid_out.list_heard(tx)
     ]
