@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from tests.support.app import Api
+from tests.support.pins import WRONG_PIN, enter_pin, put_pin, signed_in, step_up_token, with_pin
 from tests.support.postgres import Database
-from tests.support.savers import Saver
+from tests.support.savers import Saver, answered
 
 SCHEMAS = ("ledger", "savings", "mpesa", "runtime")
 READ_THROUGH_SUPABASE = {"savings.goals", "savings.transactions"}
@@ -120,6 +121,11 @@ async def saver_with_a_row_in_each_table(api: Api) -> Saver:
     await saver.deposit(1_000)
     assert (await saver.spend(14_700))["round_up"]["outcome"] == "saved"
     assert (await saver.spend(14_100))["round_up"]["outcome"] == "waiting"
+    await with_pin(saver)
+    await step_up_token(saver)
+    await enter_pin(saver, WRONG_PIN)
+    # Asked for again after a wrong one, without the one before: a reset, which holds payouts.
+    assert answered(await put_pin(signed_in(saver)))["payouts_held_until"]
     await api.runtime.activity.flush()
     return saver
 
@@ -220,9 +226,12 @@ async def test_a_request_sees_one_saver_even_without_a_condition(
         "savings.goal_milestones",
         "savings.goals",
         "savings.mpesa_accounts",
+        "savings.payout_holds",
+        "savings.pins",
         "savings.round_up_rules",
         "savings.savers",
         "savings.spends",
+        "savings.step_up_tokens",
         "savings.transactions",
     }
 
@@ -277,6 +286,19 @@ async def test_a_request_changes_no_book_key_code_or_wallet(
         ):
             assert await request.is_refused(f"UPDATE savings.savers SET {column}"), column
         assert await request.is_refused("UPDATE ledger.balances SET balance_cents = 1")
+
+
+async def test_a_request_neither_changes_nor_ends_a_hold_nor_makes_a_spent_token_good(
+    database: Database, amina: Saver, baraka: Saver
+) -> None:
+    async with acting(database, "zanari_service", *request_of(amina.id)) as request:
+        assert await request.is_refused("UPDATE savings.payout_holds SET held_until = now()")
+        for column in ("expires_at = 'infinity'", "purpose = 'withdrawal'", "pin_version = 9"):
+            assert await request.is_refused(f"UPDATE savings.step_up_tokens SET {column}"), column
+        assert await request.execute("UPDATE savings.pins SET wrong_tries = 1") == "UPDATE 1"
+        assert await request.is_refused("UPDATE savings.pins SET saver_id = $1", baraka.id)
+    async with acting(database, "zanari_service", "SET LOCAL ROLE zanari_system") as system:
+        assert await system.is_refused("UPDATE savings.payout_holds SET held_until = now()")
 
 
 async def test_a_request_cannot_open_or_read_accounts_of_another_saver(
