@@ -63,10 +63,10 @@ CLAIM: Final[LiteralString] = """
 # One that was tried often enough is quarantined: nothing looks at it again by itself.
 POSTPONE: Final[LiteralString] = """
     UPDATE mpesa.callbacks
-       SET due_at = CASE WHEN $5 THEN NULL ELSE $3 END,
+       SET due_at = CASE WHEN $5::boolean THEN NULL ELSE $3::timestamptz END,
            dead_at = CASE WHEN $5 THEN $3 END,
            outcome = CASE WHEN $5 THEN 'quarantined' ELSE 'deferred' END,
-           note = CASE WHEN $5 THEN $6 END,
+           note = CASE WHEN $5 THEN $6::text END,
            last_error = $4, lease_until = NULL, lease_id = NULL
      WHERE id = $1 AND lease_id = $2
 """

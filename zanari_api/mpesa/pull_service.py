@@ -108,7 +108,7 @@ async def _keep_each(tx: Tx, page: PullPage, *, intake: Intake) -> Effected:
     """Store each row of a page for the worker, which takes one transaction, and so one set of locks, for each."""
     now = intake.policy.now
     for delivery in deliveries_of(page, shortcode=None, zone=zone_of(page.rows, known={}, now=now)):
-        await callback_store.store(tx, delivery, intake=intake, due_at=now)
+        await callback_store.store(tx, delivery, intake=intake, outcome=Outcome.WAITING, due_at=now)
     return Effected(Outcome.NOTED)
 
 
