@@ -29,6 +29,14 @@ async def row_id(client: DarajaClient) -> UUID:
     return await client._session._tokens._token_id()
 
 
+async def leased(client: DarajaClient, database: postgres.Database) -> bool:
+    """Say whether anybody holds the right to ask."""
+    async with database.connected("supabase_admin") as connection:
+        return await connection.fetchval(
+            "SELECT lease_id IS NOT NULL FROM runtime.daraja_tokens WHERE id = $1", await row_id(client)
+        )
+
+
 async def test_it_is_asked_for_with_the_apps_key_and_secret(bench: Bench, client: DarajaClient) -> None:
     await client.stk_push(PUSH)
     [request] = bench.safaricom.calls(wire.OAUTH)
@@ -146,12 +154,14 @@ async def test_a_fault_while_asking_is_got_over(bench: Bench, client: DarajaClie
     assert asked(bench) == 3
 
 
-async def test_wrong_credentials_are_not_tried_again(bench: Bench, client: DarajaClient) -> None:
+async def test_wrong_credentials_are_not_tried_again(
+    bench: Bench, client: DarajaClient, database: postgres.Database
+) -> None:
     bench.safaricom.will(wire.OAUTH, error("400.008.01", "Bad Request - invalid credentials", 400))
     with pytest.raises(DarajaUnavailable):
         await client.stk_push(PUSH)
     assert asked(bench) == 1
-    # Nobody holds the lease any more: the next call asks at once.
+    assert not await leased(client, database)
     await client.stk_push(PUSH)
     assert asked(bench) == 2
 
@@ -257,15 +267,17 @@ async def test_a_token_that_cannot_be_opened_is_asked_for_anew(
 
 
 async def test_a_caller_that_gives_up_leaves_the_lease_to_the_next(
-    bench: Bench, client: DarajaClient
+    bench: Bench, client: DarajaClient, database: postgres.Database
 ) -> None:
     bench.safaricom.will(wire.OAUTH, Told(delay_s=0.6))
     waiting = asyncio.create_task(client.stk_push(PUSH))
     while not asked(bench):  # noqa: ASYNC110 (the other side tells nobody)
         await asyncio.sleep(0.01)
+    assert await leased(client, database)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+    assert not await leased(client, database)
     await (await bench.client()).stk_push(PUSH)
     assert asked(bench) == 2
 
