@@ -63,6 +63,7 @@ FIND_INTENT_BY_RECEIPT: Final[LiteralString] = """
      WHERE receipt = $1
 """
 
+# What was to be sent at once is open from then on, also to one who read the clock a moment before and waited since.
 FIND_OPEN_PROMPT: Final[LiteralString] = """
     SELECT saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
            state, reason, requested_at, not_before, open_until, expires_at, submitting_at, prompted_at,
@@ -70,7 +71,7 @@ FIND_OPEN_PROMPT: Final[LiteralString] = """
       FROM savings.intents
      WHERE saver_id = $1
        AND state IN ('requested', 'prompted', 'unresolved')
-       AND not_before <= $2 AND open_until > $2
+       AND (not_before <= $2 OR not_before = requested_at) AND open_until > $2
      ORDER BY open_until DESC
      LIMIT 1
 """

@@ -84,7 +84,7 @@ FIND_OTHER_PROMPT: Final[LiteralString] = """
       FROM savings.intents
      WHERE saver_id = $1 AND id <> $2
        AND state IN ('requested', 'prompted', 'unresolved')
-       AND not_before <= $3 AND open_until > $3
+       AND (not_before <= $3 OR not_before = requested_at) AND open_until > $3
 """
 
 FIND_SAME_AMOUNT: Final[LiteralString] = """
