@@ -1,4 +1,4 @@
-"""What tests do with payouts: savers who can withdraw, withdrawals with a PIN, what became of each, both sets of books."""
+"""What tests do with payouts: savers who can withdraw, withdrawals with a PIN, what became of each, both books."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,14 +11,10 @@ from tests.support.pins import step_up_token, with_pin
 from tests.support.savers import NEW, Json, Saver, answered, new_key
 from tests.support.two_books import accounts_held, book_openings, floats_held
 from zanari_api.ledger import accounts
-from zanari_api.mpesa.payout_sending import Paying
-from zanari_api.runtime.db import Role
 from zanari_api.sandbox.safaricom.books import Kind
 
 FROM_PIN: Final = object()
 """Stands for a token that is earned by the PIN just before."""
-
-SOURCES: Final = "savings.payouts"
 
 
 async def payer(api: Api, *, cents: int = 500_000, goal_cents: int = 0) -> Saver:
@@ -95,11 +91,7 @@ class Withdrawing:
 
     async def steps(self) -> list[str]:
         """Return the states it came to, in order."""
-        return [
-            row["state"]
-            for row in await self.events()
-            if row["state"] != row["state_before"]
-        ]
+        return [row["state"] for row in await self.events() if row["state"] != row["state_before"]]
 
     async def events(self) -> list[Json]:
         rows = await self.api.rows(
@@ -145,11 +137,20 @@ async def assert_nothing_is_in_flight(api: Api) -> None:
     await assert_payout_floats_agree(api)
 
 
-def paying_of(api: Api) -> Paying:
-    """Return what the service's own worker pays with."""
-    return api.app.state.parts.paying()
+async def open_breaks(payout: Withdrawing) -> set[str]:
+    """Return the kinds of the open breaks about a payout."""
+    rows = await payout.api.rows(
+        "SELECT kind FROM mpesa.breaks WHERE subject = $1 AND closed_at IS NULL", f"payout:{payout.id}"
+    )
+    return {row["kind"] for row in rows}
 
 
-async def change(api: Api, saver: Saver, work: object) -> object:
-    """Run `work` in a transaction of the system's."""
-    return await api.db.unit_of_work(work, role=Role.SYSTEM)  # type: ignore[arg-type]
+async def until_it_ends(payout: Withdrawing, *, hours: int = 3) -> str:
+    """Let time go by and everything work, until the payout has ended or so many hours are over."""
+    for _ in range(hours * 12):
+        await payout.api.work()
+        state = await payout.state()
+        if state in {"settled", "failed"}:
+            return state
+        payout.api.clock.advance(minutes=5)
+    return await payout.state()

@@ -104,11 +104,9 @@ async def receive_status(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
         result = read_result(item.body)
     except UnreadableCallback:
         return Effected(Outcome.QUARANTINED, note=Note.UNREADABLE)
-    query = await questions.find_asked(
-        tx, originator=result.originator_conversation_id, conversation_id=result.conversation_id
-    )
-    if query is None:
-        return await _unasked(tx, intake)
+    query = await _question_of(tx, result, intake)
+    if isinstance(query, Effected):
+        return query
     saver, payout = await payout_steps.lock(tx, saver_id=query.saver_id, payout_id=query.payout_id)
     asked = await questions.find(tx, saver_id=query.saver_id, query_id=query.id)
     if asked is None or asked.state == QueryState.ANSWERED:
@@ -214,15 +212,27 @@ def _reason_after(payout: Payout, event: Event) -> str | None:
             return None
 
 
-async def _unasked(tx: Tx, intake: Intake) -> Effected:
-    """Judge an answer to no question that we know by its ids.
+async def _question_of(tx: Tx, result: ResultCallback, intake: Intake) -> StatusQuery | Effected:
+    """Return the question that an answer is to, or what becomes of an answer to none that we know.
 
     It may have overtaken the reply that names its question, or that reply was lost: then nobody can tell which
-    payout it is about. Where every question has its name, it is a stranger's.
+    payout it is about, and the question is asked again. Where every question has its name, it is a stranger's.
     """
-    now = intake.policy.now
+
+    async def find() -> StatusQuery | None:
+        return await questions.find_asked(
+            tx, originator=result.originator_conversation_id, conversation_id=result.conversation_id
+        )
+
+    query, now = await find(), intake.policy.now
+    if query is not None:
+        return query
     if await questions.is_any_named_soon(tx, since=now - REPLY_WITHIN):
         return Effected(Outcome.WAITING)
+    # Its question may have got its name since the first look.
+    query = await find()
+    if query is not None:
+        return query
     if await questions.is_any_unnamed(tx, since=now - LOST_WITHIN):
         return Effected(Outcome.NOTED, note=REPLY_LOST)
     return Effected(Outcome.QUARANTINED, note=Note.UNMATCHED)

@@ -165,7 +165,7 @@ async def find(tx: Tx, *, saver_id: UUID, payout_id: UUID) -> Payout | None:
     return await queries.find_payout(tx, saver_id=saver_id, payout_id=payout_id)
 
 
-async def find_key(tx: Tx, *, payout_id: UUID) -> UUID | None:
+async def find_owner(tx: Tx, *, payout_id: UUID) -> UUID | None:
     """Return whose payout an id is. Runs as Role.SYSTEM."""
     key = await queries.find_by_id(tx, payout_id=payout_id)
     return None if key is None else key.saver_id
