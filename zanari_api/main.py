@@ -9,14 +9,20 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from zanari_api.assembly import Parts, Stead, assemble, checked, reveal
+from zanari_api.deposits.rows import IntentState, Purpose
+from zanari_api.deposits.steps import SUBMITTING
 from zanari_api.goals.router import router as goals_router
 from zanari_api.kit.clock import Clock
 from zanari_api.me.router import router as me_router
+from zanari_api.mpesa.account_router import router as account_router
 from zanari_api.mpesa.callback_router import router as callback_router
 from zanari_api.mpesa.config import SOURCE_MODES, Flow
+from zanari_api.mpesa.deposit_router import router as deposit_router
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.inbox import Outcome as CallbackOutcome
 from zanari_api.mpesa.router import router as mpesa_router
+from zanari_api.mpesa.withdrawal_router import router as withdrawal_router
+from zanari_api.payouts.states import State as PayoutState
 from zanari_api.roundups.collection_router import router as collection_router
 from zanari_api.roundups.collections import State as CollectionState
 from zanari_api.roundups.router import router as rule_router
@@ -80,7 +86,10 @@ def create_app(
         collection_router,
         transactions_router,
         goals_router,
+        deposit_router,
+        account_router,
         mpesa_router,
+        withdrawal_router,
         callback_router,
         health.router,
         health.metrics_router(reveal(settings.metrics_token)),
@@ -106,7 +115,13 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime, addresse
             CORSMiddleware,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID", "X-Step-Up-Token"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-Request-ID",
+                "X-Step-Up-Token",
+            ],
             expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", *RATE_LIMIT_HEADERS],
         )
     app.add_middleware(Observe, metrics=runtime.metrics)
@@ -133,5 +148,7 @@ def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
     metrics.start_routes_at_zero(known_routes(app))
     metrics.start_at_zero(metrics.spends, SpendOutcome, ("none", *Reason))
     metrics.start_at_zero(metrics.collections, CollectionState)
+    metrics.start_at_zero(metrics.payouts, PayoutState)
+    metrics.start_at_zero(metrics.intents, Purpose, (SUBMITTING, *IntentState))
     metrics.start_at_zero(metrics.callbacks, CallbackKind, CallbackOutcome)
     metrics.start_at_zero(metrics.callback_sources_refused, Flow, SOURCE_MODES)

@@ -17,7 +17,8 @@ from fastapi import FastAPI
 from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
-from zanari_api.mpesa import prompt_jobs, reversal_jobs
+from zanari_api.mpesa import callback_jobs, payout_jobs, prompt_jobs, pull_jobs, reversal_jobs
+from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.prompt_jobs import Prompting
 from zanari_api.reconciliation import schedules as reconciliation_schedules
@@ -226,7 +227,14 @@ def work_of(parts: Parts) -> Work:
                 )
             ),
             reversal_jobs.reversal_job(parts.reversing()),
+            *payout_jobs.jobs(parts.paying()),
+            *callback_jobs.jobs(
+                CallbackWork(database=runtime.database, intake=parts.intake, metrics=runtime.metrics)
+            ),
         ],
-        schedules=[*reconciliation_schedules.schedules_of(parts.reconciling())],
-        facts=[],
+        schedules=[
+            *reconciliation_schedules.schedules_of(parts.reconciling()),
+            *pull_jobs.schedules(parts.pulling()),
+        ],
+        facts=[payout_jobs.facts(runtime.metrics), callback_jobs.facts(runtime.metrics)],
     )
