@@ -45,6 +45,15 @@ _.third_party_id
 _.msisdn_raw
 _.middle_name
 
+# What a result of M-PESA's tells and nothing is decided on: kept for whoever looks into one.
+_.result_type
+_.result_text
+_.receiver_registered
+_.initiated_at
+_.available_cents
+_.reserved_cents
+_.uncleared_cents
+
 # Words of a closed vocabulary: the database, the wire or the settings know each, code need not name all.
 _.RECEIVABLE
 _.FLOAT
