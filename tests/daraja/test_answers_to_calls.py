@@ -1,6 +1,6 @@
 """Whatever comes back from a call: an answer of ours or one of three errors, and never another."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.daraja_shapes import callback_bodies, distorted, samples, write
@@ -15,6 +15,7 @@ bodies = st.sampled_from(RESPONSES).flatmap(distorted).map(write) | callback_bod
 answers = st.builds(Answer, st.integers(100, 599), bodies)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(Operation), answers)
 def test_any_answer_is_accepted_refused_or_unresolved(operation: Operation, answer: Answer) -> None:
     try:
@@ -32,12 +33,14 @@ def test_any_answer_is_accepted_refused_or_unresolved(operation: Operation, answ
         assert event.error_code is not None or answer.status == 401
 
 
+@settings(deadline=None)
 @given(answers)
 def test_any_answer_to_a_query_tells_how_a_prompt_stands_or_nothing(answer: Answer) -> None:
     outcome = found_in(answer, read_stk_outcome)
     assert outcome is None or outcome.result_code
 
 
+@settings(deadline=None)
 @given(answers)
 def test_a_success_is_never_made_of_an_error(answer: Answer) -> None:
     try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.daraja_shapes import SAMPLES, callback_bodies, floats_in, write
 from zanari_api.daraja.payloads import read_c2b
@@ -63,6 +63,7 @@ def test_each_sample_is_read_the_same_after_it_was_redacted(told: dict[str, Any]
         assert reader(redact_body(body)) == reader(body)
 
 
+@settings(deadline=None)
 @given(callback_bodies)
 def test_any_body_is_read_without_a_float_or_is_unreadable(body: bytes) -> None:
     for reader in READERS:
@@ -73,6 +74,7 @@ def test_any_body_is_read_without_a_float_or_is_unreadable(body: bytes) -> None:
         assert floats_in(read) == []
 
 
+@settings(deadline=None)
 @given(callback_bodies)
 def test_an_error_never_quotes_the_body(body: bytes) -> None:
     said = {complaint for reader in READERS if (complaint := complaint_of(reader, body)) is not None}

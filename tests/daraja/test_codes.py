@@ -1,7 +1,7 @@
 """What result codes mean, per API: definite where Safaricom says so, and never guessed."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zanari_api.daraja.codes import TABLES, UNKNOWN, Api, Kind, Reason, meaning
@@ -82,9 +82,16 @@ def test_a_transaction_that_is_not_known_is_found_by_its_code() -> None:
     assert meaning(Api.REVERSAL, "R000001").reason is Reason.ALREADY_REVERSED
 
 
+@settings(deadline=None)
 @given(st.sampled_from(Api), st.text(max_size=12))
 def test_what_is_on_no_list_is_unresolved(api: Api, code: str) -> None:
     assert code in TABLES[api] or meaning(api, code) == UNKNOWN
+
+
+def test_a_saver_is_not_told_of_our_initiator() -> None:
+    for api in (Api.STK, Api.B2C):
+        assert not [code for code, found in TABLES[api].items() if "initiator" in found.text.lower()]
+    assert "initiator" in meaning(Api.BALANCE, "2001").text
 
 
 def test_every_meaning_is_a_sentence() -> None:

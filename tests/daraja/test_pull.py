@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.daraja_shapes import ToldRow, pull_bodies, told_pull, write
 from zanari_api.daraja.pull import PullPage, PullRow, read_pull
@@ -159,6 +159,7 @@ def test_endless_nesting_ends() -> None:
     assert read({"ResponseCode": "1000", "Response": nested}).rows == ()
 
 
+@settings(deadline=None)
 @given(told_pull())
 def test_whatever_way_a_page_is_written_it_says_the_same(written: tuple[bytes, list[ToldRow]]) -> None:
     body, told = written
@@ -170,6 +171,7 @@ def test_whatever_way_a_page_is_written_it_says_the_same(written: tuple[bytes, l
     assert (said, read_page.unread) == (told, 0)
 
 
+@settings(deadline=None)
 @given(pull_bodies)
 def test_a_distorted_page_is_read_or_unreadable(body: bytes) -> None:
     try:

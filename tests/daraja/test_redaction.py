@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.daraja_shapes import SAMPLES, callback_bodies, json_values, sample, write
@@ -105,12 +105,14 @@ def test_any_bytes_are_taken(body: bytes) -> None:
     assert redact_body(body) == body
 
 
+@settings(deadline=None)
 @given(callback_bodies | json_values.map(write) | st.binary())
 def test_redacting_twice_changes_no_more_than_once(body: bytes) -> None:
     once = redact_body(body)
     assert redact_body(once) == once
 
 
+@settings(deadline=None)
 @given(json_values, st.sampled_from(["SecurityCredential", "Password", "access_token"]))
 def test_no_value_of_a_private_name_is_left(value: Any, name: str) -> None:
     cleaned = json.loads(redact_body(write({"Outer": {name: value}, "Amount": 1})))

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.daraja_shapes import ToldB2C, result_bodies, sample, samples, told_b2c, write
 from zanari_api.daraja.codes import Api, Kind, Reason
@@ -324,6 +324,7 @@ def test_unknown_keys_are_kept_by_where_they_were() -> None:
     }
 
 
+@settings(deadline=None)
 @given(told_b2c())
 def test_whatever_way_a_payouts_result_is_written_it_says_the_same(written: tuple[bytes, ToldB2C]) -> None:
     body, told = written
@@ -338,6 +339,7 @@ def test_whatever_way_a_payouts_result_is_written_it_says_the_same(written: tupl
     assert (payout.completed_at, payout.utility_cents) == (told.completed_at, told.utility_cents)
 
 
+@settings(deadline=None)
 @given(result_bodies)
 def test_a_distorted_result_is_read_or_unreadable_and_so_are_its_views(body: bytes) -> None:
     try:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.daraja_shapes import ToldStk, sample, samples, stk_bodies, told_stk, write
 from zanari_api.daraja.codes import Kind, Reason
@@ -196,6 +196,7 @@ def test_another_envelope_is_unreadable(body: object) -> None:
         read(body)
 
 
+@settings(deadline=None)
 @given(told_stk())
 def test_whatever_way_it_is_written_it_says_the_same(written: tuple[bytes, ToldStk]) -> None:
     body, told = written
@@ -206,6 +207,7 @@ def test_whatever_way_it_is_written_it_says_the_same(written: tuple[bytes, ToldS
     assert callback.occurred_at == told.occurred_at
 
 
+@settings(deadline=None)
 @given(stk_bodies)
 def test_a_distorted_callback_is_read_or_unreadable(body: bytes) -> None:
     try:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from tests.support.daraja_shapes import sample, timeout_bodies, write
 from zanari_api.daraja.timeouts import TimeoutNotice, read_timeout
@@ -55,6 +55,7 @@ def test_a_body_that_names_no_request_is_unreadable(body: object) -> None:
         read(body)
 
 
+@settings(deadline=None)
 @given(timeout_bodies)
 def test_a_distorted_notice_is_read_or_unreadable(body: bytes) -> None:
     try:

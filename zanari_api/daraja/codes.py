@@ -1,6 +1,6 @@
 """What each result code means, per API: the same number says other things elsewhere. Unknown is unresolved."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -92,6 +92,7 @@ UNKNOWN: Final = _unresolved(
 )
 
 _ASKING: Final = "M-PESA had a fault; we are finding out what happened."
+_NOT_PAID_OUT: Final = "We could not pay out right now; the money is still yours here."
 
 _STK: Final = {
     "0": Meaning(Kind.SUCCESS, Reason.OK, "The payment was made."),
@@ -134,14 +135,18 @@ _CORE: Final = {
 }
 """Codes of M-PESA's core, which all but the STK push speak to."""
 
-_B2C: Final = _CORE | {
+# A saver has no part in what is wrong with our initiator or our request.
+_B2C: Final = {
+    code: replace(found, text=_NOT_PAID_OUT if found.kind is Kind.FAILED else _ASKING)
+    for code, found in _CORE.items()
+} | {
     "0": Meaning(Kind.SUCCESS, Reason.OK, "The money is in the M-PESA account."),
-    "1": _failed(Reason.FLOAT_EMPTY, "We could not pay out right now; the money is still yours here."),
+    "1": _failed(Reason.FLOAT_EMPTY, _NOT_PAID_OUT),
     "2": _failed(Reason.BELOW_MINIMUM, "The amount is less than M-PESA pays out."),
     "3": _failed(Reason.ABOVE_MAXIMUM, "The amount is more than M-PESA pays out at once."),
     "4": _failed(Reason.DAILY_LIMIT, "The daily M-PESA limit is used up."),
     "8": _failed(Reason.RECEIVER_LIMIT, "The M-PESA account may not hold that much."),
-    "11": _failed(Reason.SENDER_INVALID, "We could not pay out right now; the money is still yours here."),
+    "11": _failed(Reason.SENDER_INVALID, _NOT_PAID_OUT),
     "2006": _failed(Reason.ACCOUNT_STATUS, "The M-PESA account is not active."),
     "2028": _failed(Reason.NOT_PERMITTED, "M-PESA does not let us pay out to this account."),
     "2040": _failed(Reason.NOT_REGISTERED, "The number is not registered with M-PESA."),
