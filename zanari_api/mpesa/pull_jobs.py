@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from zanari_api.daraja.client import DarajaClient
-from zanari_api.daraja.errors import DarajaError
+from zanari_api.daraja.errors import DarajaError, DarajaRefused
 from zanari_api.daraja.pull import PAGE_ROWS, PullPage, PullRow
 from zanari_api.deposits import bookings
 from zanari_api.deposits.booking_rows import Booking
@@ -98,6 +98,10 @@ async def _pull(context: Pulling, shortcode: str, *, whole: bool) -> int:
     if known_until is not None and not whole:
         since = max(since, known_until - OVERLAP)
     pages, failure = await _read(context, shortcode, since=since, until=until)
+    if isinstance(failure, DarajaRefused) and not pages:
+        # Safaricom may have forgotten that the shortcode is registered. Once more changes nothing where it has not.
+        await _register(context, shortcode)
+        pages, failure = await _read(context, shortcode, since=since, until=until)
     recovered = await _take_in(context, pages, shortcode=shortcode, until=until)
     if recovered:
         log.warning("payments_recovered", shortcode=shortcode, payments=recovered)
@@ -115,15 +119,19 @@ async def _registered(context: Pulling, shortcode: str) -> datetime | None:
         state = await pull_queries.find(tx, shortcode=shortcode)
     if state is not None:
         return state.pulled_until
+    await _register(context, shortcode)
+    await context.database.unit_of_work(
+        lambda tx: pull_queries.insert(tx, shortcode=shortcode, now=context.clock.now()), role=Role.SYSTEM
+    )
+    return None
+
+
+async def _register(context: Pulling, shortcode: str) -> None:
     await context.daraja.pull_register(
         shortcode=shortcode,
         nominated_msisdn=context.config.pull_msisdn or "",
         callback_url=context.config.callback_url(CallbackKind.PULL),
     )
-    await context.database.unit_of_work(
-        lambda tx: pull_queries.insert(tx, shortcode=shortcode, now=context.clock.now()), role=Role.SYSTEM
-    )
-    return None
 
 
 async def _read(
