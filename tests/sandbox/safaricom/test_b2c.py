@@ -89,12 +89,12 @@ async def test_failures_come_with_and_without_parameter_and_with_both_kinds_of_i
 
 
 async def test_a_wrong_password_locks_the_initiator_in_the_end(caller: Caller) -> None:
-    for _ in range(5):
-        await caller.pay(SecurityCredential=caller.credential("wrong"))
-    await caller.pay()
-    await caller.emulator.quiet()
+    passwords = ["wrong", None] + ["wrong"] * 5 + [None]
+    for password in passwords:
+        await caller.pay(SecurityCredential=caller.credential(password))
+        await caller.heard()
     codes = [body["Result"]["ResultCode"] for _, body in await caller.heard()]
-    assert codes == [2001] * 5 + [8006]
+    assert codes == [2001, 0] + [2001] * 5 + [8006]
     await caller.emulator.unlock_initiator()
     await caller.pay()
     assert (await caller.heard())[-1][1]["Result"]["ResultCode"] == 0

@@ -81,6 +81,8 @@ async def test_the_window_is_east_africa_time_and_reaches_back_two_days(
     assert [row["transactionId"] for row in rows(exact)] == [receipt]
     later = await caller.pull("2026-11-25 10:15:01", "2026-11-25 23:00:00")
     assert later.json()["ResponseCode"] == "1001"
+    earlier = await caller.pull("2026-11-25 00:00:00", "2026-11-25 10:14:59")
+    assert earlier.json()["ResponseCode"] == "1001"
     await clock.move(48 * 3600)
     await caller.log_in()
     assert len(rows(await caller.pull("2026-11-01 00:00:00", "2026-11-28 00:00:00"))) == 1
