@@ -65,7 +65,9 @@ class Transport:
         self._total_timeout_s = 2 * config.connect_timeout_s + config.read_timeout_s
         self._http = httpx.AsyncClient(
             base_url=config.base_url,
-            timeout=httpx.Timeout(config.read_timeout_s, connect=config.connect_timeout_s),
+            timeout=httpx.Timeout(
+                config.read_timeout_s, connect=config.connect_timeout_s, pool=config.connect_timeout_s
+            ),
             limits=httpx.Limits(max_connections=config.connections_max, keepalive_expiry=KEEPALIVE_S),
         )
 
