@@ -87,7 +87,10 @@ def read_statement(data: bytes) -> Statement:
     Raises StatementUnreadable where the columns that a line cannot be without are not there.
     """
     text = _decode(data)
-    rows = list(csv.reader(io.StringIO(text), delimiter=_delimiter(text)))[: LINES_MAX + 1]
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=None), delimiter=_delimiter(text)))
+    except csv.Error as error:
+        raise StatementUnreadable(f"no CSV file: {error}") from error
     if len(rows) > LINES_MAX:
         raise StatementUnreadable("more lines than a day can have")
     start, columns = _header(rows)
