@@ -135,6 +135,7 @@ async def wandered(seed: int, rate_percent: int, listener: Listener) -> tuple[Sa
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_no_cent_is_made_or_lost_under_faults(seed: int, listener: Listener) -> None:
     emulator, _ = await wandered(seed, 25, listener)
+    assert emulator.records.payouts
     customers = sum(emulator.handset(msisdn).balance_cents - 15_000_000 for msisdn in (WANJIKU, OTIENO))
     kinds = {one.story.kind for one in emulator.books.movements}
     fees = -sum(one.change_cents for one in emulator.books.movements if one.story.kind is Kind.CHARGE)

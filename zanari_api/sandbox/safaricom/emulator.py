@@ -24,6 +24,7 @@ from zanari_api.sandbox.safaricom.faults import FaultPlan
 from zanari_api.sandbox.safaricom.gate import Flows, Gate
 from zanari_api.sandbox.safaricom.handsets import Answer, Behaviour, Handset, Handsets, Prompt
 from zanari_api.sandbox.safaricom.ids import Ids
+from zanari_api.sandbox.safaricom.records import Records
 from zanari_api.sandbox.safaricom.state import State
 from zanari_api.sandbox.safaricom.statement import statement_csv
 
@@ -120,6 +121,11 @@ class SafaricomEmulator:
     @property
     def books(self) -> Books:
         return self._core.books
+
+    @property
+    def records(self) -> Records:
+        """Every push, payout and registration that was accepted."""
+        return self._core.records
 
     @property
     def deliveries(self) -> list[Delivery]:
