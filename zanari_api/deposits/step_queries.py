@@ -46,7 +46,7 @@ CLAIM_CHECKS: Final[LiteralString] = """
 
 POSTPONE: Final[LiteralString] = """
     UPDATE savings.intents
-       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4 END, lease_until = NULL, lease_id = NULL
+       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND lease_id = $3
 """
 
