@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any, Final
 
 import structlog
@@ -17,10 +18,12 @@ from fastapi import FastAPI
 from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
+from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import callback_jobs, payout_jobs, prompt_jobs, pull_jobs, reversal_jobs
 from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.prompt_jobs import Prompting
+from zanari_api.reconciliation import facts as reconciliation_facts
 from zanari_api.reconciliation import schedules as reconciliation_schedules
 from zanari_api.roundups import collection_jobs
 from zanari_api.runtime import health, problems, schedules
@@ -236,5 +239,28 @@ def work_of(parts: Parts) -> Work:
             *reconciliation_schedules.schedules_of(parts.reconciling()),
             *pull_jobs.schedules(parts.pulling()),
         ],
-        facts=[payout_jobs.facts(runtime.metrics), callback_jobs.facts(runtime.metrics)],
+        facts=[
+            payout_jobs.facts(runtime.metrics),
+            callback_jobs.facts(runtime.metrics),
+            _book_facts(parts),
+        ],
     )
+
+
+def _book_facts(parts: Parts) -> FactsReader:
+    """Return what reads floats, breaks and suspense, and shows them."""
+    metrics, places = parts.runtime.metrics, parts.reconciling().shortcodes
+
+    async def read(tx: Tx, now: datetime) -> None:
+        facts = await reconciliation_facts.read(tx, now=now)
+        for shortcode, account in product(places, FloatAccount):
+            cents = facts.float_break_cents.get((shortcode, account.value), 0)
+            metrics.float_break_cents.labels(shortcode, account).set(cents)
+        for kind, count in facts.open_breaks.items():
+            metrics.breaks_open.labels(kind).set(count)
+        metrics.break_oldest_age.set(facts.oldest_break_age.total_seconds())
+        metrics.ledger_imbalance.set(facts.books_broken)
+        metrics.suspense_cents.set(facts.suspense_cents)
+        metrics.suspense_oldest_age.set(facts.oldest_suspense_age.total_seconds())
+
+    return read

@@ -61,14 +61,22 @@ async def _simulate(plans: list[Plan]) -> None:
 
 
 def line(report: Report) -> str:
-    """Say what a run came to, in one line and one more for each broken promise."""
+    """Say what a run came to: in numbers, by what was done, by each named break and each broken promise."""
     plan = report.plan
     done = sum(report.done.values())
     told = (
         f"seed {plan.seed}: {plan.minutes} minutes, {done} requests, {report.kills} workers killed,"
         f" {len(report.open_breaks)} named breaks, {len(report.broken)} broken promises"
     )
-    return "\n".join([told, *(f"  BROKEN {one}" for one in report.broken)])
+    did = ", ".join(f"{name} {times}" for name, times in sorted(report.done.items()))
+    return "\n".join(
+        [
+            told,
+            f"  {did}",
+            *(f"  NAMED {one}" for one in report.open_breaks),
+            *(f"  BROKEN {one}" for one in report.broken),
+        ]
+    )
 
 
 def _tell(text: str) -> None:

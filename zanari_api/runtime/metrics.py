@@ -53,6 +53,7 @@ class Metrics:
         self._declare_refusals()
         self._declare_resources()
         self._declare_work()
+        self._declare_books()
         self._declare_daraja()
         self._declare_payouts()
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -142,6 +143,22 @@ class Metrics:
             registry=self.registry,
         )
 
+    def _declare_books(self) -> None:
+        self.float_break_cents = self._gauge(
+            "zanari_float_break_cents", "What Safaricom has more than our books.", "shortcode", "account"
+        )
+        self.breaks_open = self._gauge("zanari_breaks_open", "Differences that are named and open.", "kind")
+        self.break_oldest_age = self._gauge(
+            "zanari_break_oldest_age_seconds", "Age of the oldest open break."
+        )
+        self.ledger_imbalance = self._gauge(
+            "zanari_ledger_imbalance", "Promises of the books that the last check found broken."
+        )
+        self.suspense_cents = self._gauge("zanari_suspense_cents", "Money that nobody could be matched to.")
+        self.suspense_oldest_age = self._gauge(
+            "zanari_suspense_oldest_age_seconds", "Age of the oldest money in suspense."
+        )
+
     def _declare_work(self) -> None:
         self.job_runs = self._counter("zanari_job_runs_total", "Rows that a job worked on.", "job", "outcome")
         self.schedule_runs = self._counter(
@@ -191,7 +208,8 @@ class Metrics:
             "zanari_payouts_open_cents", "What payouts that have not ended come to.", "state"
         )
         self.payout_unknown_age = self._gauge(
-            "zanari_payout_unknown_age_seconds", "How long the outcome of the oldest payout in doubt is unknown."
+            "zanari_payout_unknown_age_seconds",
+            "How long the outcome of the oldest payout in doubt is unknown.",
         )
 
     def start_jobs_at_zero(self, jobs: Sequence[str], schedules: Sequence[str]) -> None:

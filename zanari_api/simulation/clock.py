@@ -1,8 +1,12 @@
 """The clock of a simulation: faster than life, and at its end in leaps. Processes that are told the same, agree."""
 
+import asyncio
 from datetime import datetime, timedelta
+from typing import Final
 
 from zanari_api.kit.clock import EAT, FastClock, utc_now
+
+LEAST_S: Final = 0.1
 
 
 class SimulatedClock(FastClock):
@@ -14,6 +18,10 @@ class SimulatedClock(FastClock):
 
     def now(self) -> datetime:
         return super().now() + self._ahead
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but not so short that everybody who looks once a second looks all the time."""
+        await asyncio.sleep(max(seconds / self._speed, LEAST_S) if seconds > 0 else 0)
 
     def leap(self, by: timedelta) -> None:
         """Let time pass at once. Whoever waits by this clock goes on waiting as long."""

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from zanari_api.ledger import accounts, balances, invariants
 from zanari_api.ledger.accounts import FloatAccount
-from zanari_api.runtime.db import Role, Tx
+from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.sandbox.safaricom.books import FROM_CUSTOMERS, Account, Kind
+from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 from zanari_api.simulation import queries
 from zanari_api.simulation.queries import Named, Stated
 from zanari_api.simulation.savers import Promises
-from zanari_api.simulation.world import World
 from zanari_api.transactions.receipts import ReceiptRole
 
 DEFINITE_INTENTS = frozenset({"settled", "failed"})
@@ -32,23 +32,23 @@ class Found:
     named: Sequence[str]
 
 
-async def examine(world: World, promises: Promises) -> Found:
-    """Look at both sets of books and at every state. The world must have come to rest."""
+async def examine(database: Database, emulator: SafaricomEmulator, promises: Promises) -> Found:
+    """Look at both sets of books and at every state. Both sides must have come to rest."""
 
     async def look(tx: Tx) -> Found:
         named = await queries.list_breaks(tx)
         broken = [
             *[f"books: {one.invariant} {one.subject} {one.detail}" for one in await invariants.check(tx)],
             *await _kept(tx, promises),
-            *await _floats(tx, world, named),
-            *await _counted_once(tx, world, named),
+            *await _floats(tx, emulator, named),
+            *await _counted_once(tx, emulator, named),
             *await _at_rest(tx, named),
             *[f"500 was answered: {name}, {times} times" for name, times in _faults(promises.done)],
         ]
         told = [f"{one.kind} {one.subject}: {one.suspected_cause}" for one in named]
         return Found(broken, told)
 
-    return await world.parts.runtime.database.unit_of_work(look, role=Role.SYSTEM)
+    return await database.unit_of_work(look, role=Role.SYSTEM)
 
 
 def _faults(done: Counter[str]) -> Iterator[tuple[str, int]]:
@@ -68,10 +68,10 @@ async def _kept(tx: Tx, promises: Promises) -> list[str]:
     return [f"I: {one} was answered with a yes and is gone" for one in lost]
 
 
-async def _floats(tx: Tx, world: World, named: Sequence[Named]) -> list[str]:
+async def _floats(tx: Tx, emulator: SafaricomEmulator, named: Sequence[Named]) -> list[str]:
     """II: each float is what Safaricom says, or a break names that account."""
     broken: list[str] = []
-    for shortcode, theirs in world.emulator.books.position().items():
+    for shortcode, theirs in emulator.books.position().items():
         for account in Account:
             ours = await balances.balance(tx, accounts.float_id(shortcode, FloatAccount(account.value)))
             told: int = getattr(theirs, f"{account}_cents")
@@ -82,7 +82,7 @@ async def _floats(tx: Tx, world: World, named: Sequence[Named]) -> list[str]:
     return broken
 
 
-async def _counted_once(tx: Tx, world: World, named: Sequence[Named]) -> list[str]:
+async def _counted_once(tx: Tx, emulator: SafaricomEmulator, named: Sequence[Named]) -> list[str]:
     """III: every receipt of Safaricom's is in our register once, in its role; no accrual is settled over its amount."""
     counted = Counter((row.role, row.receipt) for row in await queries.list_receipts(tx))
     known = {one.subject for one in named}
@@ -94,7 +94,7 @@ async def _counted_once(tx: Tx, world: World, named: Sequence[Named]) -> list[st
     broken += [
         f"III: accrual {row.id} is settled over its amount" for row in await queries.list_oversettled(tx)
     ]
-    for movement in world.emulator.books.movements:
+    for movement in emulator.books.movements:
         kind, receipt = movement.story.kind, movement.receipt
         role = ReceiptRole.DEPOSIT if kind in FROM_CUSTOMERS else ReceiptRole.PAYOUT
         wanted = kind in FROM_CUSTOMERS or kind is Kind.PAYOUT

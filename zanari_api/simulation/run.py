@@ -52,7 +52,7 @@ async def simulate(
         kills = made.workers.kills
         ended = await asyncio.to_thread(made.workers.stop)
         await _rest(made, on_progress)
-        found = await examine(made, promises)
+        found = await examine(made.parts.runtime.database, made.emulator, promises)
     broken = list(found.broken)
     # One that was told before it was up had begun nothing: the signal itself ends it.
     fine = {0, -signal.SIGTERM}

@@ -72,7 +72,7 @@ class Saver:
         await self._join()
         try:
             while True:
-                await self._world.clock.sleep(self._chance.uniform(2, 15))
+                await self._world.clock.sleep(self._chance.uniform(1, 10))
                 wish = self._chance.choices(
                     [act for act, _ in self._acts], [often for _, often in self._acts]
                 )[0]
@@ -83,16 +83,16 @@ class Saver:
     @property
     def _acts(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
         return [
-            (self._spend, 30),
+            (self._spend, 40),
             (self._tell_again, 5),
             (self._reverse, 3),
-            (self._pay_in, 12),
+            (self._pay_in, 6),
             (self._deposit, 14),
             (self._withdraw, 10),
-            (self._collect, 6),
+            (self._collect, 9),
             (self._skip, 2),
             (self._pay_waiting, 3),
-            (self._move, 5),
+            (self._move, 10),
             (self._change_habit, 10),
         ]
 
