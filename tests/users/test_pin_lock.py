@@ -51,6 +51,13 @@ async def test_the_right_pin_is_not_taken_during_a_lock_and_no_try_counts(api: A
     assert (await enter_pin(saver, PIN)).status_code == 201
 
 
+async def test_during_a_lock_no_time_is_spent_on_hashing(api: Api, saver: Saver) -> None:
+    await enter_wrong(saver, 5)
+    # What would fail if it were looked at.
+    await api.alter("UPDATE savings.pins SET hash = 'unreadable' WHERE saver_id = $1", saver.id)
+    assert code_of(await enter_pin(saver, PIN)) == (403, "pin_locked")
+
+
 async def test_each_wrong_pin_after_a_lock_locks_for_twice_as_long_up_to_a_day(
     api: Api, saver: Saver
 ) -> None:
@@ -159,6 +166,19 @@ async def test_a_try_against_a_pin_that_is_replaced_meanwhile_is_judged_by_the_n
     assert (await waiting).status_code == 201
     assert await tries(api, saver) == 0
     assert await tries(api, other) == 0
+
+
+async def test_the_same_reset_many_times_at_once_is_one_reset_and_one_hold(api: Api, saver: Saver) -> None:
+    fresh = signed_in(saver)
+    answers = await asyncio.gather(*(put_pin(fresh, OTHER_PIN) for _ in range(6)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["set_at"] for answer in answers}) == 1
+    (row,) = await api.rows(
+        "SELECT version, (SELECT count(*) FROM savings.payout_holds AS h WHERE h.saver_id = p.saver_id) AS holds"
+        " FROM savings.pins AS p WHERE saver_id = $1",
+        saver.id,
+    )
+    assert (row["version"], row["holds"]) == (2, 1)
 
 
 async def test_many_resets_at_once_leave_one_pin(api: Api, saver: Saver) -> None:
