@@ -1,5 +1,7 @@
 """Compares the emulator's books with ours, account by account and to the cent."""
 
+from datetime import timedelta
+
 from tests.support.app import Api
 from zanari_api.ledger import accounts, balances
 from zanari_api.ledger.accounts import FloatAccount
@@ -23,7 +25,8 @@ async def book_openings(api: Api) -> None:
                     target=Place(shortcode, FloatAccount(account)),
                     amount_cents=cents,
                     receipt=f"{OPENING}{shortcode}{account[:4].upper()}",
-                    event_at=api.clock.now(),
+                    # Before anything that a test does, and before the day of any statement.
+                    event_at=api.clock.now() - timedelta(days=2),
                 )
                 assert await float_service.book(tx, move, operator="tests") in {Booked.BOOKED, Booked.ALREADY}
 

@@ -140,7 +140,7 @@ async def _compare(
         await _note_unanswered(tx, shortcode, answer, now=now, on=on)
         if answer is not None:
             compared += await _booked(tx, answer)
-    pending = await list_pending(tx)
+    pending = await list_pending(tx, now=now)
     for each in compared:
         subject = f"float:{each.place}" if on is None else f"float:{each.place}:{on}"
         explained = explain(each, pending=pending, others=compared)

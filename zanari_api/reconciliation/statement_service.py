@@ -164,7 +164,7 @@ async def _read_in(tx: Tx, statement: Statement, *, place: Place, on: date) -> D
         booked=await list_booked(tx, place, lines=statement.lines),
         payouts=payouts,
         deposits=frozenset(each.receipt for each in await paid_in.list_paid_in(tx, receipts=linked)),
-        pending=await list_pending(tx),
+        pending=await list_pending(tx, now=since),
         moved=await moments.moved(
             tx,
             place.account_id,
