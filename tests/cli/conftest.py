@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import Api
+from tests.support.observed import logging_as_the_service_does
 from zanari_api.cli import app as cli
 from zanari_api.settings import Settings
 
@@ -51,15 +52,21 @@ def zanari(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
 
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["zanari", *arguments])
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        out, written = io.StringIO(), io.BytesIO()
+        # Its log goes to the bytes beneath, as it does in a terminal.
+        err = io.TextIOWrapper(written, encoding="utf-8", write_through=True)
+        with (
+            logging_as_the_service_does(),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             try:
                 cli.main()
                 code = 0
             except SystemExit as ended:
                 code = ended.code
         assert isinstance(code, int)
-        return Done(code, out.getvalue(), err.getvalue())
+        return Done(code, out.getvalue(), written.getvalue().decode())
 
     return run
 

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from tests.mpesa.payments import CONFIRMATION, SHAPES, payment, shape
 from tests.support.app import CALLBACK_TOKEN, SHORTCODE, Api, Serve
 from tests.support.savers import Saver, answered, code_of, new_receipt
+from zanari_api.deposits.references import make_intent_reference
 from zanari_api.kit.damm import member_code
 from zanari_api.ledger import accounts
 from zanari_api.runtime.crypto import Place
@@ -117,6 +118,7 @@ async def test_what_nobody_can_be_matched_to_is_held_in_suspense(api: Api, saver
         code + "1": "no_reference",
         str(saver.phone): "no_reference",
         member_code(9_999_999): "unknown_member",
+        make_intent_reference(1): "unknown_intent",
     }.items():
         held = await api.books.balance(accounts.SUSPENSE)
         body = payment(reference, TransID=(receipt := new_receipt()))

@@ -5,12 +5,16 @@ import time
 import pytest
 from pydantic import SecretStr
 
+from tests.mpesa.callbacks import kept
 from tests.mpesa.conftest import Counted, Fragile
 from tests.mpesa.payments import CONFIRMATION, SHAPES, VALIDATION, payment
 from tests.support.app import CALLBACK_TOKEN, SHORTCODE, Api, Serve
 from tests.support.observed import Written
+from tests.support.prompts import Prompter
 from tests.support.savers import Saver, answered, code_of
+from zanari_api.deposits.references import make_intent_reference
 from zanari_api.kit.damm import member_code
+from zanari_api.mpesa.inbox import CallbackKind
 
 ACCEPTED = {"ResultCode": "0", "ResultDesc": "Accepted"}
 UNDECIDED = {"ResultCode": "C2B00016", "ResultDesc": "Rejected"}
@@ -44,6 +48,38 @@ async def test_validation_says_no_to_what_could_not_be_credited(api: Api, saver:
         assert (await verdict(api, payment(code, TransAmount=amount)))["ResultCode"] != "0"
     assert await verdict(api, b"not JSON") == UNDECIDED
     assert await verdict(api, b"{}") == UNDECIDED
+
+
+async def test_what_we_asked_for_is_always_accepted_and_what_we_never_asked_for_is_not(
+    api: Api, saver: Saver
+) -> None:
+    prompter = Prompter(api)
+    asked = await prompter.prompted(saver, 50_000)
+    reference = (await prompter.intent(asked)).reference
+    for typed in (reference, reference.lower(), f"{reference[:4]} {reference[4:]}"):
+        assert await verdict(api, payment(typed, TransAmount="500.00")) == ACCEPTED
+    # Whatever amount it is of, and however it ended: the money is the saver's.
+    assert await verdict(api, payment(reference, TransAmount="250000.01")) == ACCEPTED
+    await prompter.tell(prompter.handle(saver), code=1032)
+    assert (await prompter.state(saver, asked))[0] == "failed"
+    assert await verdict(api, payment(reference, TransAmount="500.00")) == ACCEPTED
+    assert await verdict(api, payment(reference, BusinessShortCode="600999")) == refused("C2B00015")
+    assert await verdict(api, payment(make_intent_reference(1))) == refused("C2B00012")
+    assert await verdict(api, payment(reference[:-1] + "x")) == refused("C2B00012")
+
+
+async def test_why_a_validation_was_refused_is_kept(api: Api, saver: Saver) -> None:
+    for body, outcome, note in (
+        (payment(saver.member_code), "accepted", None),
+        (payment("rent"), "refused", "unknown_account"),
+        (payment(saver.member_code, TransAmount="250000.01"), "refused", "amount_too_large"),
+        (payment(saver.member_code, BusinessShortCode="600999"), "quarantined", "unknown_shortcode"),
+        (b"no validation", "quarantined", "unreadable"),
+    ):
+        for deliveries in (1, 2):
+            await verdict(api, body)
+            row = await kept(api, CallbackKind.C2B_VALIDATION, body)
+            assert (row["outcome"], row["note"], row["deliveries"]) == (outcome, note, deliveries)
 
 
 async def test_the_verdict_on_one_body_is_the_same_each_time_and_does_not_stand_for_its_confirmation(

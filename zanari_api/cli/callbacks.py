@@ -26,6 +26,7 @@ Identity = Annotated[UUID, typer.Argument(help="The callback's id, as `list` sho
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is written into the audit log.")]
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
+_REASON_MAX: Final = 1000
 _STILL_OPEN: Final = frozenset({Outcome.QUARANTINED, Outcome.WAITING, Outcome.DEFERRED})
 
 
@@ -52,23 +53,20 @@ def show(
     """Show one callback with its body. Names and numbers of people are masked unless there is a reason to see them."""
     if reveal and not reason.strip():
         fail("--reveal needs a --reason")
-    run(
-        _show(
-            callback_id, reason=reason.strip() if reveal else None, operator=named(operator) if reveal else ""
-        )
-    )
+    why = _reason(reason) if reveal else None
+    run(_show(callback_id, reason=why, operator=named(operator) if reveal else ""))
 
 
 @app.command()
 def replay(callback_id: Identity, reason: Reason, operator: OperatorOption = None) -> None:
     """Act on a stored callback again. Safe: every effect happens once. Exit code 1 while something is left to do."""
-    run(_replay(callback_id, reason=reason, operator=named(operator)))
+    run(_replay(callback_id, reason=_reason(reason), operator=named(operator)))
 
 
 @app.command()
 def dismiss(callback_id: Identity, reason: Reason, operator: OperatorOption = None) -> None:
     """Take a callback out of quarantine from which nothing follows, such as garbage. Its body is kept."""
-    run(_dismiss(callback_id, reason=reason, operator=named(operator)))
+    run(_dismiss(callback_id, reason=_reason(reason), operator=named(operator)))
 
 
 async def _list(
@@ -196,6 +194,12 @@ def _facts(row: CallbackRow) -> list[tuple[str, object]]:
         ("given up (EAT)", _eat(row.dead_at)),
         ("last error", row.last_error),
     ]
+
+
+def _reason(text: str) -> str:
+    if not 0 < len(text.strip()) <= _REASON_MAX:
+        fail(f"a reason has 1 to {_REASON_MAX} characters")
+    return text.strip()
 
 
 def _duration(text: str) -> timedelta:
