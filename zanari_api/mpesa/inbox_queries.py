@@ -80,12 +80,16 @@ COUNT_DUE: Final[LiteralString] = """
     SELECT count(*) AS due, min(due_at) AS oldest_due_at, 0 AS dead FROM mpesa.callbacks WHERE due_at <= $1
 """
 
+# Any kind is more than nothing: what is quarantined is found by its index, which is by kind.
 COUNT_DEAD: Final[LiteralString] = """
-    SELECT count(*) FROM mpesa.callbacks WHERE outcome = 'quarantined' AND dead_at IS NOT NULL
+    SELECT count(*) FROM mpesa.callbacks WHERE outcome = 'quarantined' AND kind > '' AND dead_at IS NOT NULL
 """
 
 COUNT_QUARANTINED: Final[LiteralString] = """
-    SELECT kind, count(*) AS callbacks FROM mpesa.callbacks WHERE outcome = 'quarantined' GROUP BY kind
+    SELECT kind, count(*) AS callbacks
+      FROM mpesa.callbacks
+     WHERE outcome = 'quarantined' AND kind > ''
+     GROUP BY kind
 """
 
 LIST: Final[LiteralString] = """

@@ -8,7 +8,9 @@ from zanari_api.runtime.db import Tx
 
 FIND: Final[LiteralString] = "SELECT shortcode, pulled_until FROM mpesa.pulls WHERE shortcode = $1"
 
-LIST: Final[LiteralString] = "SELECT shortcode, pulled_until FROM mpesa.pulls ORDER BY shortcode"
+LIST: Final[LiteralString] = """
+    SELECT shortcode, pulled_until FROM mpesa.pulls WHERE shortcode > '' ORDER BY shortcode
+"""
 
 INSERT: Final[LiteralString] = """
     INSERT INTO mpesa.pulls (shortcode, registered_at) VALUES ($1, $2)
