@@ -80,6 +80,7 @@ _.take_snapshots
 # Used by the schemas, which are not looked into.
 Day
 Instant
+LONGEST
 
 # The Safaricom emulator, for tests and simulations.
 _.seeded

@@ -223,7 +223,16 @@ async def test_no_pin_and_no_token_is_stored_or_logged_in_clear(api: Api, saver:
     assert len(rows) == 2
     shown = log.text + "".join(row["row"] for row in rows)
     assert log.events("request_refused")
-    for secret in ("604917", "908174", "501938", "83052x", "720514", token, token.encode().hex(), "argon2"):
+    for secret in (
+        "604917",
+        "908174",
+        "501938",
+        "83052x",
+        "720514",
+        token[:20],
+        token[:20].encode().hex(),
+        "argon2",
+    ):
         assert secret not in shown, secret
     assert b"argon2".hex() not in shown
 
