@@ -121,6 +121,10 @@ async def saver_with_a_row_in_each_table(api: Api) -> Saver:
     await saver.deposit(1_000)
     assert (await saver.spend(14_700))["round_up"]["outcome"] == "saved"
     assert (await saver.spend(14_100))["round_up"]["outcome"] == "waiting"
+    await saver.deposit(500)
+    answered(await saver.post("/users/me/waiting/payment"), 201)
+    assert (await saver.spend(14_100))["round_up"]["outcome"] == "waiting"
+    answered(await saver.post("/mpesa/collections"), 202)
     await with_pin(saver)
     await step_up_token(saver)
     await enter_pin(saver, WRONG_PIN)
@@ -220,11 +224,17 @@ async def test_a_request_sees_one_saver_even_without_a_condition(
         "ledger.accounts",
         "ledger.balances",
         "runtime.idempotency_keys",
+        "savings.accrual_shares",
         "savings.accruals",
         "savings.allocations",
+        "savings.collection_items",
+        "savings.collection_plans",
+        "savings.collections",
         "savings.deposits",
         "savings.goal_milestones",
         "savings.goals",
+        "savings.intent_events",
+        "savings.intents",
         "savings.mpesa_accounts",
         "savings.payout_holds",
         "savings.pins",

@@ -8,10 +8,11 @@ import httpx
 
 from tests.security.routes import Route, savers_routes, wants_body
 from tests.support.app import Api
-from tests.support.savers import Json, Saver, code_of
+from tests.support.savers import Json, Saver, answered, code_of
 
 BODIES: Mapping[str, Json] = {
     "PATCH /api/v1/goals/{goal_id}": {"name": "Mine now"},
+    "PATCH /api/v1/mpesa/accounts/{account_id}": {"is_default": True},
     "POST /api/v1/goals/{goal_id}/deposits": {"amount_cents": 100},
     "POST /api/v1/goals/{goal_id}/withdrawals": {"amount_cents": 100},
 }
@@ -29,7 +30,30 @@ async def _transaction(saver: Saver) -> str:
     return (await saver.feed())[0]["id"]
 
 
-OWNED: Mapping[str, Callable[[Saver], Awaitable[str]]] = {"goal_id": _goal, "transaction_id": _transaction}
+async def _collection(saver: Saver) -> str:
+    await saver.rule(kind="fixed", fixed_cents=1_000_000)
+    assert (await saver.spend(14_700))["round_up"]["outcome"] == "waiting"
+    # Whatever else was asked of this saver's M-PESA is no longer open.
+    saver.api.clock.advance(minutes=3)
+    return answered(await saver.post("/mpesa/collections"), 202)["id"]
+
+
+async def _deposit(saver: Saver) -> str:
+    saver.api.clock.advance(minutes=3)
+    return answered(await saver.post("/mpesa/deposits", {"amount_cents": 5_000}), 202)["id"]
+
+
+async def _account(saver: Saver) -> str:
+    return answered(await saver.get("/mpesa/accounts"))["data"][0]["id"]
+
+
+OWNED: Mapping[str, Callable[[Saver], Awaitable[str]]] = {
+    "goal_id": _goal,
+    "transaction_id": _transaction,
+    "collection_id": _collection,
+    "deposit_id": _deposit,
+    "account_id": _account,
+}
 """How a saver comes by a thing of their own, by the name of its id in a route."""
 
 
@@ -39,7 +63,10 @@ async def call(saver: Saver, route: Route, **ids: str) -> httpx.Response:
 
 
 async def what_is_there(saver: Saver) -> list[Any]:
-    return [await saver.goals(), await saver.wallet(), await saver.feed()]
+    collections = answered(await saver.get("/mpesa/collections"))
+    asked = answered(await saver.get("/mpesa/deposits"))
+    numbers = answered(await saver.get("/mpesa/accounts"))
+    return [await saver.goals(), await saver.wallet(), await saver.feed(), collections, asked, numbers]
 
 
 def routes_with_an_id(api: Api) -> list[Route]:
