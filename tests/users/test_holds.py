@@ -6,10 +6,12 @@ from typing import Any
 
 from tests.support.app import Api
 from tests.support.pins import OTHER_PIN, put_pin, signed_in, with_pin
-from tests.support.savers import Saver, answered, new_phone
+from tests.support.savers import Saver, answered, new_phone, now
+from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Role
 from zanari_api.users import holds
 from zanari_api.users.holds import HoldCause
+from zanari_api.users.rules import Link
 
 TWO_DAYS = timedelta(hours=48)
 
@@ -108,6 +110,16 @@ async def test_a_number_that_comes_back_from_another_saver_was_moved(api: Api, s
 
 
 async def test_a_number_that_was_given_up_and_is_proven_again_holds_payouts(api: Api, saver: Saver) -> None:
+    given_up = Link(saver.id, new_id(), b"", now() - TWO_DAYS, now() - timedelta(hours=1))
+    async with api.db.transaction(Role.SYSTEM) as tx:
+        until = await holds.hold_for_number(tx, saver_id=saver.id, links=[given_up], now=api.clock.now())
+    assert await held_until(api, saver) == until
+    assert await causes(api, saver) == ["number_proven_again"]
+
+
+async def test_a_number_that_was_given_up_is_not_taken_back_by_the_next_token_and_holds_nothing(
+    api: Api, saver: Saver
+) -> None:
     assert saver.phone is not None
     await api.alter(
         "UPDATE savings.mpesa_accounts SET unlinked_at = now(), unlinked_because = 'removed_by_saver'"
@@ -115,9 +127,8 @@ async def test_a_number_that_was_given_up_and_is_proven_again_holds_payouts(api:
         saver.id,
     )
     await lost_earlier(api, saver)
-    # A token that no process has seen, so that its phone is looked at.
-    assert await prove(api, saver, saver.phone, iat=int(time.time()) + 1) == f"+{saver.phone}"
-    assert await causes(api, saver) == ["number_proven_again"]
+    assert await prove(api, saver, saver.phone, iat=int(time.time()) + 1) is None
+    assert await held_until(api, saver) is None
 
 
 async def test_a_proof_that_links_nothing_holds_nothing(api: Api, saver: Saver) -> None:
