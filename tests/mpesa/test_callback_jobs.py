@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,7 +17,8 @@ from tests.support.savers import Saver, answered, new_receipt
 from zanari_api.mpesa import callback_jobs
 from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
-from zanari_api.runtime.jobs import run_round
+from zanari_api.runtime.db import Role
+from zanari_api.runtime.jobs import Claim, Postponement, RowJob, run_round
 from zanari_api.worker import worker_of
 
 CONFIRMATION = CallbackKind.C2B_CONFIRMATION
@@ -58,14 +60,18 @@ def broken_payment(saver: Saver, **more: object) -> bytes:
     )
 
 
-async def work(api: Api) -> None:
-    """Have a worker do what is due in the inbox, and no other work."""
+def job_of(api: Api) -> RowJob[Any]:
     runtime = api.runtime
     context = CallbackWork(
         database=runtime.database, intake=api.app.state.parts.intake, metrics=runtime.metrics
     )
     (job,) = callback_jobs.jobs(context)
-    while await run_round(job, database=runtime.database, clock=runtime.clock):
+    return job
+
+
+async def work(api: Api) -> None:
+    """Have a worker do what is due in the inbox, and no other work."""
+    while await run_round(job_of(api), database=api.db, clock=api.clock):
         pass
 
 
@@ -243,6 +249,27 @@ async def test_a_callback_that_another_worker_has_is_left_to_it(api: Api, saver:
     await api.alter("UPDATE mpesa.callbacks SET lease_until = $2 WHERE id = $1", row["id"], api.clock.now())
     await due_now(api)
     assert await saver.holds() == (BROKEN_CENTS, 0, 0)
+
+
+async def test_a_worker_that_was_overtaken_by_another_delivery_writes_nothing(api: Api) -> None:
+    kind = CallbackKind.REVERSAL_RESULT
+    body = body_of(kind, Overtaken="while it was leased")
+    await api.call_back(path_of(kind), body)
+    api.clock.advance(minutes=16)
+    now, job = api.clock.now(), job_of(api)
+    claim = Claim(UUID(int=8), now, now + timedelta(minutes=1), 1000)
+    leased = await api.db.unit_of_work(lambda tx: job.claim(tx, claim), role=Role.SYSTEM)
+    stored = await kept(api, kind, body)
+    (row,) = [row for row in leased if row.id == stored["id"]]
+    assert (stored["lease_id"], stored["attempts"]) == (claim.lease_id, 1)
+
+    await api.call_back(path_of(kind), body)
+    freed = await kept(api, kind, body)
+    assert (freed["outcome"], freed["lease_id"], freed["attempts"]) == ("waiting", None, 0)
+    await job.work(row)
+    postponement = Postponement(now, "SomeError", dead=True)
+    await api.db.unit_of_work(lambda tx: job.postpone(tx, row, postponement), role=Role.SYSTEM)
+    assert await kept(api, kind, body) == freed
 
 
 async def test_a_callback_that_could_not_even_be_deferred_is_not_acknowledged(fragile: Fragile) -> None:

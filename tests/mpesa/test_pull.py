@@ -31,7 +31,7 @@ from zanari_api.mpesa.pull_jobs import PullBrokeOff
 from zanari_api.mpesa.pull_service import Zone, zone_of
 from zanari_api.runtime.db import Role
 from zanari_api.sandbox.safaricom.faults import Fault, Flow
-from zanari_api.worker import work_of
+from zanari_api.worker import work_of, worker_of
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
@@ -198,8 +198,10 @@ async def test_a_shortcode_is_registered_once_and_pulled_by_schedule(pulling: Ap
     await pulling.work()
     assert await saver.holds() == (5_000, 0, 0)
     (known,) = await pulling.rows("SELECT * FROM mpesa.pulls WHERE shortcode = $1", SHORTCODE)
-    pulling.clock.advance(minutes=15)
+    pulling.clock.advance(days=1)
+    await lost(pulling, 700, saver.member_code)
     await pulling.work()
+    assert await saver.holds() == (5_700, 0, 0)
     (later,) = await pulling.rows("SELECT * FROM mpesa.pulls WHERE shortcode = $1", SHORTCODE)
     assert later["registered_at"] == known["registered_at"]
     assert later["pulled_until"] > known["pulled_until"]
@@ -229,10 +231,20 @@ async def test_how_far_the_payments_are_known_is_told(pulling: Api) -> None:
         async with pulling.db.transaction(Role.SYSTEM) as tx:
             return await pull_service.pulled_until(tx, shortcode=shortcode)
 
+    gauge, labels = "zanari_pulled_until_timestamp_seconds", {"shortcode": SHORTCODE}
+    sample = pulling.runtime.metrics.registry.get_sample_value
     assert await known("999999") is None
+    pulling.emulator.faults.always(Flow.PULL, Fault.HTTP_ERROR)
+    with pytest.raises(DarajaError):
+        await pull(pulling)
+    pulling.emulator.faults.clear()
+    await worker_of(pulling.app.state.parts).read_facts()
+    assert sample(gauge, labels) is None
     before = pulling.clock.now()
     await pull(pulling)
     until = await known(SHORTCODE)
+    await worker_of(pulling.app.state.parts).read_facts()
+    assert sample(gauge, labels) == (until and until.timestamp())
     assert until is not None
     assert before - timedelta(minutes=2) <= until <= pulling.clock.now() - timedelta(minutes=2)
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, TypeAlias
 
@@ -49,7 +49,7 @@ def _masked(value: JsonValue, name: str = "") -> Shown:
         case int() | Decimal():
             text = _text(str(value), name)
             return value if isinstance(value, int) and text == str(value) else text
-        case Sequence():
+        case _:
             return [_masked(nested, name) for nested in value]
 
 

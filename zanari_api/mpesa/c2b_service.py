@@ -132,7 +132,7 @@ def _why_nobody(reference: MemberReference | IntentReference | None) -> Suspense
             return SuspenseReason.UNKNOWN_MEMBER
         case IntentReference():
             return SuspenseReason.UNKNOWN_INTENT
-        case None:
+        case _:
             return SuspenseReason.NO_REFERENCE
 
 

@@ -140,21 +140,20 @@ async def _read(
     """Read page after page; return those that came, and why there are no more where it was not the last."""
     pages: list[PullPage] = []
     seen: set[str] = set()
-    for number in range(PAGES_MAX):
+    while True:
         try:
             page = await context.daraja.pull_query(
-                shortcode=shortcode, since=since, until=until, offset=number * PAGE_ROWS
+                shortcode=shortcode, since=since, until=until, offset=len(pages) * PAGE_ROWS
             )
         except DarajaError as error:
             return pages, error
         receipts = {row.receipt for row in page.rows}
-        if receipts and receipts <= seen:
-            break
+        if (receipts and receipts <= seen) or len(pages) == PAGES_MAX:
+            return pages, PullBrokeOff(f"{len(pages)} pages of {shortcode}")
         pages.append(page)
         seen |= receipts
         if not page.is_full:
             return pages, None
-    return pages, PullBrokeOff(f"{len(pages)} pages of {shortcode}")
 
 
 async def _take_in(context: Pulling, pages: Sequence[PullPage], *, shortcode: str, until: datetime) -> int:
