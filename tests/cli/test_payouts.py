@@ -1,6 +1,5 @@
 """`zanari payouts`: what an operator sees, and what an operator may decide, when and with whom."""
 
-from datetime import timedelta
 from uuid import UUID, uuid4
 
 from tests.cli.conftest import CommandBeside
@@ -72,15 +71,8 @@ async def test_one_payout_is_shown_with_its_steps_its_questions_and_what_to_do(
     payout = await missing(api)
     shown = await operator("payouts", "show", str(payout.id))
     assert shown.code == 0
-    for expected in (
-        "no_answer",
-        "not_found",
-        "resolvable since",
-        "can be resolved",
-        "--resend",
-        "wants nobody",
-    ):
-        assert (expected in shown.out) == (expected != "wants nobody"), expected
+    for expected in ("no_answer", "not_found", "resolvable since", "can be resolved", "--resend"):
+        assert expected in shown.out
     assert payout.saver.phone not in shown.out
     early = await doubted(api)
     assert "M-PESA is being asked" in (await operator("payouts", "show", str(early.id))).out
@@ -282,9 +274,7 @@ async def test_a_payment_told_after_an_operator_gave_it_back_is_owed(
 # What the command refuses -------------------------------------------------------------------------------------
 
 
-async def test_a_resolution_is_asked_for_whole(
-    api: Api, operator: CommandBeside, monkeypatch: object
-) -> None:
+async def test_a_resolution_is_asked_for_whole(api: Api, operator: CommandBeside) -> None:
     resolve = ("payouts", "resolve", str(UUID(int=7)))
     assert "either --outcome or --resend" in (await operator(*resolve, *EVIDENCE)).failure
     both = await operator(*resolve, *EVIDENCE, "--outcome", "failed", "--resend")
@@ -315,5 +305,3 @@ async def test_money_out_is_paused_and_resumed_with_a_trace(api: Api, operator: 
         "SELECT act FROM runtime.audit_log WHERE subject = 'payouts:all' ORDER BY recorded_at"
     )
     assert [row["act"] for row in rows] == ["payouts_paused", "payouts_paused", "payouts_resumed"]
-    await api.work()
-    api.clock.advance(timedelta(minutes=1))

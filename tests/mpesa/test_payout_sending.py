@@ -18,11 +18,13 @@ from tests.support.payouts import (
 )
 from tests.support.processes import free_port
 from zanari_api.daraja.client import DarajaClient
+from zanari_api.daraja.config import DarajaConfig
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import float_service, payout_jobs
 from zanari_api.mpesa.float_service import Booked, Move, Place
+from zanari_api.mpesa.payout_asking import ask
 from zanari_api.mpesa.payout_sending import Paying, send
 from zanari_api.payouts import leases
 from zanari_api.payouts import service as payouts
@@ -55,11 +57,11 @@ async def lease(api: Api, payout: Withdrawing, *, checks: bool = False) -> Claim
     return next(row for row in rows if row.id == payout.id)
 
 
-def unreachable(api: Api) -> DarajaClient:
+def unreachable(api: Api, config: DarajaConfig | None = None) -> DarajaClient:
     """Return a client whose Safaricom is not there."""
-    runtime, config = api.runtime, paying(api).daraja.config
+    runtime = api.runtime
     return DarajaClient(
-        replace(config, base_url=f"http://127.0.0.1:{free_port()}"),
+        replace(config or paying(api).daraja.config, base_url=f"http://127.0.0.1:{free_port()}"),
         database=runtime.database,
         service_keys=runtime.service_keys,
         clock=api.clock,
@@ -362,6 +364,88 @@ async def test_work_that_fails_puts_a_payout_off_and_gives_up_in_the_open(api: A
     await api.work()
     assert await payout.state() == "requested"
     await api.alter("UPDATE savings.payouts SET dead_at = NULL WHERE id = $1", payout.id)
+    assert await until_it_ends(payout) == "settled"
+
+
+# Asking -------------------------------------------------------------------------------------------------------
+
+
+async def in_doubt(api: Api) -> Withdrawing:
+    """Return a payout whose reply was lost, not yet asked about."""
+    api.emulator.faults.next(Flow.B2C, Fault.CUT_BEFORE)
+    payout = await withdrawing(await payer(api))
+    await run_round(job(api, "payout_submission"), database=api.db, clock=api.clock)
+    assert await payout.state() == "unknown"
+    api.clock.advance(minutes=1)
+    return payout
+
+
+async def questions_about(payout: Withdrawing) -> list[str]:
+    rows = await payout.api.rows(
+        "SELECT state FROM savings.status_queries WHERE payout_id = $1 ORDER BY asked_at", payout.id
+    )
+    return [row["state"] for row in rows]
+
+
+async def test_a_worker_that_lost_its_lease_asks_nothing(api: Api) -> None:
+    payout = await in_doubt(api)
+    lost = await lease(api, payout, checks=True)
+    api.clock.advance(minutes=5)
+    await lease(api, payout, checks=True)
+    await ask(paying(api), lost)
+    assert await questions_about(payout) == []
+
+
+async def test_what_ended_before_it_was_asked_about_is_not_asked_about(api: Api) -> None:
+    payout = await in_doubt(api)
+    row = await lease(api, payout, checks=True)
+    await api.alter(
+        "UPDATE savings.payouts SET state = 'settled', receipt = 'ENDED00001', settled_at = now(), due_at = NULL"
+        " WHERE id = $1",
+        payout.id,
+    )
+    await ask(paying(api), row)
+    await send(paying(api), row)
+    assert await questions_about(payout) == []
+    await api.alter(
+        "UPDATE savings.payouts SET state = 'unknown', receipt = NULL, settled_at = NULL, due_at = now()"
+        " WHERE id = $1",
+        payout.id,
+    )
+
+
+async def test_what_is_being_sent_has_its_time_before_anybody_asks(api: Api) -> None:
+    payout = await in_doubt(api)
+    sent_at = api.clock.now()
+    await api.alter(
+        "UPDATE savings.payouts SET state = 'submitting', submitting_at = $2, due_at = $2 WHERE id = $1",
+        payout.id,
+        sent_at,
+    )
+    await ask(paying(api), await lease(api, payout, checks=True))
+    row = await payout.row()
+    assert (row["state"], row["lease_id"]) == ("submitting", None)
+    assert row["due_at"] == sent_at + timedelta(minutes=2)
+    assert await questions_about(payout) == []
+
+
+async def test_a_question_that_could_not_be_sent_is_asked_again_soon(api: Api) -> None:
+    payout = await in_doubt(api)
+    alone = replace(paying(api), daraja=unreachable(api))
+    await ask(alone, await lease(api, payout, checks=True))
+    await alone.daraja.close()
+    assert await questions_about(payout) == ["unsent"]
+    assert (await payout.row())["due_at"] < api.clock.now() + timedelta(seconds=30)
+
+
+async def test_without_a_shortcode_to_pay_from_it_waits(api: Api) -> None:
+    payout = await withdrawing(await payer(api))
+    config = paying(api).daraja.config
+    alone = replace(paying(api), daraja=unreachable(api, replace(config, b2c_shortcode=None)))
+    await send(alone, await lease(api, payout))
+    await alone.daraja.close()
+    row = await payout.row()
+    assert (row["state"], row["reason"]) == ("queued", "not_sent")
     assert await until_it_ends(payout) == "settled"
 
 

@@ -262,7 +262,7 @@ async def _resolve(wish: Wish) -> None:
             say(f"{amount} is booked as paid by {wish.receipt}.")
         case Resolution.FAILED:
             say(f"{amount} went back to the saver's {judged.payout.refunded_to}.")
-        case Resolution.RESEND:
+        case _:
             say(
                 f"{amount} will be sent once more by the worker, under the same id. It has not been sent yet."
             )

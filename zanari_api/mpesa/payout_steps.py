@@ -113,7 +113,7 @@ async def carry_out(tx: Tx, saver: SaverRow, payout: Payout, happening: Happenin
             await _post_charge(tx, after, happening)
         case Act.OWE:
             await _owe(tx, after, happening)
-        case Act.NOTHING:
+        case _:
             pass
     saved = await payouts.save(
         tx, payout, after, happening.cause, lease=happening.lease, attempts=happening.attempts

@@ -67,11 +67,10 @@ async def time_out_newest(tx: Tx, payout: Payout, *, callback_id: UUID, now: dat
 
 async def find_asked(tx: Tx, *, originator: str | None, conversation_id: str | None) -> StatusQuery | None:
     """Return the question with these ids of its own; None where one of them is another question's."""
-    found: StatusQuery | None = None
     if originator is not None:
         found = await question_queries.find_by_originator(tx, originator_conversation_id=originator)
-    elif conversation_id is not None:
-        found = await question_queries.find_by_conversation(tx, conversation_id=conversation_id)
+    else:
+        found = await question_queries.find_by_conversation(tx, conversation_id=conversation_id or "")
     if found is None or conversation_id in {None, found.conversation_id} or found.conversation_id is None:
         return found
     return None

@@ -100,7 +100,7 @@ def told(payout: Payout, *, held_until: datetime | None = None) -> str:
             text = _told_in_doubt(payout, amount)
         case State.SETTLED:
             text = f"{amount} was paid to your M-PESA, receipt {payout.receipt}."
-        case State.FAILED:
+        case _:
             text = _told_failed(payout, amount)
     return text
 

@@ -246,10 +246,8 @@ def step(now: Standing, event: Event) -> Step:
             return _paid(now, receipt)
         case FailedWith() | Ended() | NotFound() | Pending():
             return _told(now, event)
-        case Resolved(receipt, by_statement):
-            if now.state is not State.UNKNOWN or not (now.resolvable or by_statement):
-                return _refused(now)
-            return _refund(now) if receipt is None else _paid(now, receipt)
+        case _:
+            return _resolved(now, event)
 
 
 def _ours(now: Standing, event: Queued | Stopped | Sending | ResendWanted) -> Step:
@@ -296,6 +294,13 @@ def _replied(now: Standing, event: NotSent | Accepted | Refused | AlreadyKnown |
     return Step(after)
 
 
+def _resolved(now: Standing, event: Resolved) -> Step:
+    """What an operator says of what is in doubt, once it may be said."""
+    if now.state is not State.UNKNOWN or not (now.resolvable or event.by_statement):
+        return _refused(now)
+    return _refund(now) if event.receipt is None else _paid(now, event.receipt)
+
+
 def _paid(now: Standing, receipt: str) -> Step:
     if now.state in HEARD:
         settled = replace(now, state=State.SETTLED, receipt=receipt, resend_wanted=False)
@@ -324,8 +329,8 @@ def _told(now: Standing, event: FailedWith | Ended | NotFound | Pending) -> Step
             stepped = Step(held) if held.definite_by is None else _refund(held)
         case Pending():
             stepped = Step(_forget_absence(now, state=now.state))
-        case NotFound(asked_at):
-            stepped = _not_found(now, asked_at)
+        case _:
+            stepped = _not_found(now, event.asked_at)
     return stepped
 
 
