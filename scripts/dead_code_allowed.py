@@ -73,6 +73,8 @@ _.SMS
 _.STATEMENT
 _.STAGING
 _.PAYOUT
+_.ASSIGNED
+_.RETURNED
 
 # What is for operators and scheduled checks to call (`check` above is one of these too).
 _.take_snapshots

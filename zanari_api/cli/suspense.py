@@ -1,6 +1,6 @@
 """`zanari suspense`: payments that nobody could be matched to, for an operator to assign or to record as given back."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import typer
@@ -105,11 +105,12 @@ async def _list(state: HoldState) -> None:
             (
                 item.receipt,
                 format_kes(item.amount_cents),
-                f"{item.event_at.astimezone(EAT):%Y-%m-%d %H:%M}",
+                _minute(item.event_at),
                 _age(now - item.event_at),
                 item.shortcode,
                 item.reason,
                 item.callback_id,
+                _minute(item.resolved_at),
                 item.resolved_by,
                 item.evidence,
             )
@@ -169,6 +170,10 @@ def _evidence(text: str) -> str:
     if not 0 < len(text.strip()) <= _EVIDENCE_MAX:
         fail(f"the evidence has 1 to {_EVIDENCE_MAX} characters")
     return text.strip()
+
+
+def _minute(instant: datetime | None) -> str | None:
+    return None if instant is None else f"{instant.astimezone(EAT):%Y-%m-%d %H:%M}"
 
 
 def _age(age: timedelta) -> str:

@@ -7,7 +7,7 @@ from zanari_api.deposits.holding_rows import SuspenseView
 from zanari_api.runtime.db import Tx
 
 LIST_ITEMS: Final[LiteralString] = """
-    SELECT id, receipt, amount_cents, shortcode, reason, event_at, created_at, callback_id, state, resolved_at,
+    SELECT id, receipt, amount_cents, shortcode, reason, event_at, callback_id, state, resolved_at,
            resolved_by, evidence, return_receipt
       FROM mpesa.suspense_items
      WHERE state = $1
@@ -16,7 +16,7 @@ LIST_ITEMS: Final[LiteralString] = """
 """
 
 FIND_ITEM: Final[LiteralString] = """
-    SELECT id, receipt, amount_cents, shortcode, reason, event_at, created_at, callback_id, state, resolved_at,
+    SELECT id, receipt, amount_cents, shortcode, reason, event_at, callback_id, state, resolved_at,
            resolved_by, evidence, return_receipt
       FROM mpesa.suspense_items
      WHERE receipt = $1

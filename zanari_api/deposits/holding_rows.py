@@ -29,7 +29,6 @@ class SuspenseView:
     shortcode: str
     reason: str
     event_at: datetime
-    created_at: datetime
     callback_id: UUID | None
     state: str
     resolved_at: datetime | None
