@@ -14,6 +14,8 @@ from tests.support.spends import Recorder, reversal_of, spend_of
 from zanari_api.deposits.rows import Channel, Payment
 from zanari_api.kit.clock import EAT
 from zanari_api.kit.spend_kind import SpendKind
+from zanari_api.ledger import accounts, posting
+from zanari_api.ledger.posting import Transfer
 from zanari_api.roundups import asking, collection_jobs, collections, plan_queries
 from zanari_api.roundups.errors import BooksRefused
 from zanari_api.roundups.spends import Source
@@ -357,6 +359,53 @@ async def test_another_amount_than_was_asked_for_settles_nothing(
     with pytest.raises(BooksRefused):
         await settle_by_hand(api, collect, saver, collection, cents=9_900)
     assert await saver.holds() == (0, 0, 10_000)
+
+
+async def test_books_that_refuse_a_collection_are_a_fault_and_settle_nothing(
+    api: Api, collect: Collector, saver: Saver
+) -> None:
+    await collect.wait(saver, 10_000)
+    collection = await collect.announced(saver)
+    in_the_way = Transfer(
+        key=f"collection:{collection['id']}",
+        kind="move",
+        event_at=api.clock.now(),
+        entries=((accounts.float_id("600123"), -1), (accounts.SUSPENSE, 1)),
+    )
+
+    async def post(tx: Tx) -> None:
+        await accounts.open_floats(tx, "600123")
+        await posting.post_one(tx, in_the_way)
+
+    await api.db.unit_of_work(post, role=Role.SYSTEM)
+    with pytest.raises(BooksRefused, match="key_conflict"):
+        await settle_by_hand(api, collect, saver, collection, cents=10_000, shortcode="600123")
+    assert await saver.holds() == (0, 0, 10_000)
+
+
+async def test_an_intent_that_is_no_collections_is_a_fault(api: Api, saver: Saver) -> None:
+    async def fail(tx: Tx) -> None:
+        await collections.fail_collection(
+            tx, saver_id=saver.id, intent_id=uuid4(), reason="cancelled", now=api.clock.now()
+        )
+
+    with pytest.raises(LookupError):
+        await api.db.unit_of_work(fail, role=Role.SYSTEM)
+
+
+async def test_a_failure_told_twice_counts_once(api: Api, collect: Collector, saver: Saver) -> None:
+    await collect.wait(saver, 10_000)
+    collection = await collect.announced(saver)
+
+    async def fail(tx: Tx) -> None:
+        intent = await collect.intent(tx, saver, collection)
+        await collections.fail_collection(
+            tx, saver_id=saver.id, intent_id=intent.id, reason="cancelled", now=api.clock.now()
+        )
+
+    for _ in range(2):
+        await api.db.unit_of_work(fail, role=Role.SYSTEM)
+    assert (await plan_of(api, saver))["declined_in_a_row"] == 1
 
 
 async def test_the_first_payment_to_a_shortcode_opens_its_float(

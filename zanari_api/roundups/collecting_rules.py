@@ -1,7 +1,7 @@
 """Decides when a collection is asked for, of how much, and what an answer to it means for the next. Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
@@ -222,32 +222,23 @@ def wish_behind(reason: str) -> Wish:
 
 def after_failure(restraint: Restraint, reason: str, now: datetime) -> Restraint:
     """Return how prompts are held back after a collection failed for this reason."""
-    match wish_behind(reason):
-        case Wish.DECLINED:
-            declined = restraint.declined_in_a_row + 1
-            days = COOL_DOWN_DAYS[min(declined, DECLINED_MAX) - 1]
-            return Restraint(
-                cool_down_until=now + timedelta(days=days),
-                declined_in_a_row=declined,
-                paused=restraint.paused or declined >= DECLINED_MAX,
-            )
-        case Wish.UNABLE:
-            until = now + timedelta(days=1)
-        case Wish.UNASKED:
-            until = now + REST
+    wish = wish_behind(reason)
+    if wish is not Wish.DECLINED:
+        pause = timedelta(days=1) if wish is Wish.UNABLE else REST
+        return replace(restraint, cool_down_until=now + pause)
+    declined = restraint.declined_in_a_row + 1
+    days = COOL_DOWN_DAYS[min(declined, DECLINED_MAX) - 1]
     return Restraint(
-        cool_down_until=until, declined_in_a_row=restraint.declined_in_a_row, paused=restraint.paused
+        cool_down_until=now + timedelta(days=days),
+        declined_in_a_row=declined,
+        paused=restraint.paused or declined >= DECLINED_MAX,
     )
 
 
 def after_skip(restraint: Restraint, now: datetime) -> Restraint:
     """Return how prompts are held back after the saver skipped one: nothing before tomorrow, and no reproach."""
     tomorrow = next_morning(now)
-    return Restraint(
-        cool_down_until=max(tomorrow, restraint.cool_down_until or tomorrow),
-        declined_in_a_row=restraint.declined_in_a_row,
-        paused=restraint.paused,
-    )
+    return replace(restraint, cool_down_until=max(tomorrow, restraint.cool_down_until or tomorrow))
 
 
 def due_at(restraint: Restraint, now: datetime) -> datetime | None:
