@@ -36,11 +36,12 @@ LOCK_BREAK: Final[LiteralString] = """
        FOR UPDATE
 """
 
+# Every kind is more than nothing: said so that the index of open breaks is searched, and not read from end to end.
 LIST_OPEN: Final[LiteralString] = """
     SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
            closed_at, closed_because
       FROM mpesa.breaks
-     WHERE closed_at IS NULL
+     WHERE closed_at IS NULL AND kind > ''
      ORDER BY opened_at, id
      LIMIT $1
 """

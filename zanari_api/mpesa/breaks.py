@@ -49,17 +49,11 @@ class BreakKind(StrEnum):
     PAYOUT_PAID_AFTER_REFUND = "payout_paid_after_refund"
     "M-PESA paid out what we had already given back"
 
-    CALLBACK_QUARANTINED = "callback_quarantined"
-    "a callback that could not be acted on"
-
     REVERSAL_UNRESOLVED = "reversal_unresolved"
     "a reversal we asked for and whose outcome stays unknown"
 
     REVERSAL_FAILED = "reversal_failed"
     "a reversal we asked for and that Safaricom refused"
-
-    REVERSAL_UNMATCHED = "reversal_unmatched"
-    "Safaricom took back a payment that we have not booked"
 
     MISSING_DEPOSIT = "missing_deposit"
     "a payment in a statement that our books do not have"

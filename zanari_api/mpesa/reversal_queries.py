@@ -112,7 +112,7 @@ MARK_FINISHED: Final[LiteralString] = """
 
 POSTPONE_REVERSAL: Final[LiteralString] = """
     UPDATE mpesa.reversals
-       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3 END, lease_id = NULL, lease_until = NULL
+       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3::timestamptz END, lease_id = NULL, lease_until = NULL
      WHERE id = $1 AND lease_id = $2
 """
 

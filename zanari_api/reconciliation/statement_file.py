@@ -75,11 +75,6 @@ class Statement:
     lines: Sequence[Line]
     unread: int
 
-    @property
-    def closing_cents(self) -> int | None:
-        """The balance after the last movement; None where there is none, or no line says."""
-        return self.lines[-1].balance_cents if self.lines else None
-
 
 def read_statement(data: bytes) -> Statement:
     """Read a file. Rows that are not completed are left out; others that cannot be read are counted.
