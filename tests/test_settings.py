@@ -167,6 +167,7 @@ def test_staging_starts_without_anything_that_could_sign_the_webhook(given: Give
         ("RATE_LIMIT_SAVER", SHOWN),
         ("RATE_LIMIT_ADDRESS", "0"),
         ("RATE_LIMIT_PIN", "0"),
+        ("COLLECTION_NOTICE_S", "-1"),
         ("FEATURE_ROLLUP_ENABLED", SHOWN),
         ("FEATURE_GOALS_ENABLED", SHOWN),
     ],

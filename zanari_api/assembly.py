@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
@@ -66,6 +67,8 @@ class Parts:
     runtime: Runtime
     mpesa: MpesaConfig
     daraja: DarajaClient
+    collection_notice: timedelta
+    """How long before its prompt a collection is announced."""
 
     async def intake(self) -> Intake:
         """Return what callbacks are taken in with now. Raises DatabaseUnavailable until the keys were read once."""
@@ -86,6 +89,7 @@ class Parts:
             shortcode=self.daraja.config.shortcode,
             keyring=self.runtime.keyring,
             index=keys.index,
+            notice=self.collection_notice,
         )
 
     def pulling(self) -> Pulling:
@@ -180,7 +184,12 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
     auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
     supabase = Stead(auth_url, auth_url, reveal(settings.supabase_anon_key) or "")
     runtime = _runtime(settings, Metrics(), stead or supabase, clock or Clock())
-    return Parts(runtime=runtime, mpesa=_mpesa_config(settings), daraja=_daraja(settings, runtime))
+    return Parts(
+        runtime=runtime,
+        mpesa=_mpesa_config(settings),
+        daraja=_daraja(settings, runtime),
+        collection_notice=timedelta(seconds=settings.collection_notice_s),
+    )
 
 
 def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -> Runtime:

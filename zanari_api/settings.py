@@ -193,6 +193,9 @@ class Settings(BaseSettings):
     rate_limit_pin: Annotated[int, Field(ge=1)] = 10
     """Requests a minute for one saver on the PIN's routes."""
 
+    collection_notice_s: Annotated[int, Field(ge=0, le=3600)] = 60
+    """Seconds from the announcement of a collection to its prompt, in which its saver can skip it."""
+
     feature_rollup_enabled: Annotated[
         bool, Field(validation_alias=AliasChoices("FEATURE_ROLLUP_ENABLED", "FEATURE_ROUNDUP_ENABLED"))
     ] = True

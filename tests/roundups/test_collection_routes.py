@@ -100,7 +100,9 @@ async def test_asking_takes_the_place_of_what_was_announced(collect: Collector, 
     announced = await collect.announced(saver)
     asked = await collect.ask(saver)
     assert asked["amount_cents"] == 10_000
-    assert (await collect.read(saver, announced))["state"] == "skipped"
+    replaced = await collect.read(saver, announced)
+    assert (replaced["state"], replaced["reason"]) == ("skipped", "replaced_by_saver")
+    assert replaced["text"] == "You asked for another one in its place."
     assert await saver.holds() == (0, 0, 10_000)
 
 
@@ -152,6 +154,20 @@ async def test_what_was_announced_can_be_skipped_and_the_next_one_comes_tomorrow
     again = await collect.announced(saver)
     prompts_at = datetime.fromisoformat(again["prompts_at"]).astimezone(EAT)
     assert (prompts_at.hour, prompts_at.minute) == (7, 2)
+
+
+async def test_what_was_announced_under_another_rule_is_taken_back_and_looked_at_again(
+    collect: Collector, saver: Saver
+) -> None:
+    await collect.wait(saver, 10_000)
+    announced = await collect.announced(saver)
+    await saver.rule(collection_threshold_cents=50_000)
+    taken_back = await collect.read(saver, announced)
+    assert (taken_back["state"], taken_back["reason"]) == ("skipped", "rule_changed")
+    assert taken_back["text"] == "You changed your rule before its prompt was sent."
+    assert await collect.is_silent(saver)
+    await saver.rule(collection_threshold_cents=10_000)
+    assert (await collect.announced(saver))["id"] != announced["id"]
 
 
 async def test_skipping_twice_is_skipping_once(collect: Collector, saver: Saver) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.app import Api, Serve
 from tests.support.collecting import Collector
+from tests.support.counting import counting
 from tests.support.savers import Json, Saver, answered, new_receipt
 from tests.support.spends import Recorder, reversal_of, spend_of
 from zanari_api.deposits.rows import Channel, Payment
@@ -607,6 +608,32 @@ async def test_after_three_turned_down_what_is_given_up_wakes_nobody(
     assert await collect.is_silent(saver)
 
 
+# What it costs
+
+
+async def test_many_round_ups_are_collected_in_as_many_statements_as_two(
+    api: Api, collect: Collector
+) -> None:
+    taken: list[int] = []
+    for count in (2, 50):
+        saver = await api.new_saver()
+        await saver.goal(allocation_percent=40)
+        await collect.wait(saver, *[10_000 // count] * count)
+        collection = await collect.announced(saver)
+        async with api.db.transaction(Role.SYSTEM) as tx:
+            counted, statements = counting(tx)
+            await collections.settle_collection(
+                counted,
+                saver=await users.lock_saver(tx, saver_id=saver.id),
+                intent=await collect.intent(tx, saver, collection),
+                payment=payment_of(api, 10_000),
+                now=api.clock.now(),
+            )
+        assert await saver.holds() == (0, 10_000, 0)
+        taken.append(len(statements))
+    assert taken[0] == taken[1] <= 20
+
+
 # Several at once
 
 
@@ -735,15 +762,20 @@ async def settle_by_hand(
             tx,
             saver=await users.lock_saver(tx, saver_id=saver.id),
             intent=await collect.intent(tx, saver, collection),
-            payment=Payment(
-                receipt=None,
-                amount_cents=cents,
-                shortcode=shortcode,
-                event_at=api.clock.now(),
-                callback_id=None,
-                channel=Channel.STK_QUERY,
-            ),
+            payment=payment_of(api, cents, shortcode=shortcode),
             now=api.clock.now(),
         )
 
     await api.db.unit_of_work(settle, role=Role.SYSTEM)
+
+
+def payment_of(api: Api, cents: int, *, shortcode: str = "600000") -> Payment:
+    """Return a payment as a query tells of it."""
+    return Payment(
+        receipt=None,
+        amount_cents=cents,
+        shortcode=shortcode,
+        event_at=api.clock.now(),
+        callback_id=None,
+        channel=Channel.STK_QUERY,
+    )

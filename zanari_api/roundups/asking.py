@@ -80,8 +80,7 @@ async def ask(tx: Tx, *, saver_id: UUID, terms: Terms, now: datetime) -> Collect
     One that was announced is taken back for it. Locks the saver. Raises NothingWaiting, NoNumberLinked, PromptOpen.
     """
     saver = await users.lock_saver(tx, saver_id=saver_id)
-    for announced in await collection_queries.list_announced(tx, saver_id=saver_id, now=now):
-        await collections.take_back(tx, announced, reason=REPLACED, now=now)
+    await collections.take_back_announced(tx, saver_id=saver_id, reason=REPLACED, now=now)
     waiting = await accrual_queries.list_waiting(tx, saver_id=saver_id)
     amount = collecting_rules.choose_amount(
         sum(each.open_cents for each in waiting), collecting_rules.SMALLEST_CENTS, terms.tariff(now)

@@ -23,6 +23,13 @@ _WHY_FAILED: Final[Mapping[str, str]] = {
     Reason.PHONE_BUSY: "your phone was busy with another M-PESA session",
 }
 
+_SKIPPED: Final[Mapping[str, str]] = {
+    "skipped_by_saver": "You skipped it. The round-ups wait.",
+    "replaced_by_saver": "You asked for another one in its place.",
+    "rule_changed": "You changed your rule before its prompt was sent.",
+}
+"""Why a collection was taken back before its prompt was sent, by the reason its intent has."""
+
 
 def settled_spend(
     *, amount_cents: int, settled_cents: int, how: str, at: datetime, goals: Sequence[NamedShare], moved: bool
@@ -99,7 +106,11 @@ def failed(reason: str | None) -> str:
     return f"Nothing was collected: {why}. The round-ups wait."
 
 
-SKIPPED: Final = "You skipped it. The round-ups wait."
+def skipped(reason: str | None) -> str:
+    """Say why a collection never prompted anybody."""
+    return _SKIPPED.get(reason or "", "It was taken back before its prompt was sent. The round-ups wait.")
+
+
 UNRESOLVED: Final = (
     "M-PESA never said what became of it, and no payment was found. The round-ups wait again; should the money"
     " have left your M-PESA after all, it is credited to you as soon as we hear of it."

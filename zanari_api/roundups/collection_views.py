@@ -38,22 +38,22 @@ async def one(tx: Tx, collection: CollectionRow, *, now: datetime) -> Collection
 
 
 async def _show(tx: Tx, row: CollectionRow, *, spends: int, now: datetime) -> Collection:
-    """Ask the intent only where it has something to add: of the few collections that are not over."""
+    """Ask the intent only where it has something to add: whether a prompt was sent, or why it was not."""
     intent = None
-    if row.state == State.REQUESTED:
+    if row.state in {State.REQUESTED, State.SKIPPED}:
         intent = await intents.find(tx, saver_id=row.saver_id, intent_id=row.intent_id)
     was_sent = intent is not None and intent.submitting_at is not None
     return Collection(
         id=row.id,
         state=CollectionState.PROMPTED if was_sent else CollectionState(row.state),
-        text=_text(row, intent if was_sent else None, now=now),
+        text=_text(row, intent, now=now),
         amount_cents=row.amount_cents,
         fee_cents=row.fee_cents,
         spends=spends,
         requested_by=RequestedBy(row.requested_by).value,
         prompts_at=row.prompts_at,
         can_skip=row.state == State.REQUESTED and not was_sent,
-        reason=row.reason,
+        reason=intent.reason if row.state == State.SKIPPED and intent is not None else row.reason,
         to_wallet_cents=row.to_wallet_cents,
         receipt=row.receipt,
         settled_at=row.settled_at,
@@ -61,11 +61,11 @@ async def _show(tx: Tx, row: CollectionRow, *, spends: int, now: datetime) -> Co
     )
 
 
-def _text(row: CollectionRow, sent: Intent | None, *, now: datetime) -> str:
+def _text(row: CollectionRow, intent: Intent | None, *, now: datetime) -> str:
     amount, fee = row.amount_cents, row.fee_cents
     match State(row.state):
-        case State.REQUESTED if sent is not None:
-            return collecting_texts.prompted(amount_cents=amount, fee_cents=fee, is_open=sent.is_open(now))
+        case State.REQUESTED if intent is not None and intent.submitting_at is not None:
+            return collecting_texts.prompted(amount_cents=amount, fee_cents=fee, is_open=intent.is_open(now))
         case State.REQUESTED:
             return collecting_texts.requested(
                 amount_cents=amount, fee_cents=fee, prompts_at=row.prompts_at, now=now
@@ -80,6 +80,6 @@ def _text(row: CollectionRow, sent: Intent | None, *, now: datetime) -> str:
         case State.FAILED:
             return collecting_texts.failed(row.reason)
         case State.SKIPPED:
-            return collecting_texts.SKIPPED
+            return collecting_texts.skipped(intent and intent.reason)
         case State.UNRESOLVED:
             return collecting_texts.UNRESOLVED

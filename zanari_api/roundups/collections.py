@@ -246,6 +246,12 @@ async def take_back(tx: Tx, collection: CollectionRow, *, reason: str, now: date
     return True
 
 
+async def take_back_announced(tx: Tx, *, saver_id: UUID, reason: str, now: datetime) -> None:
+    """Take back every collection whose prompt is still to come. The saver must be locked."""
+    for announced in await collection_queries.list_announced(tx, saver_id=saver_id, now=now):
+        await take_back(tx, announced, reason=reason, now=now)
+
+
 async def _known(tx: Tx, *, saver_id: UUID, intent_id: UUID) -> CollectionRow:
     collection = await collection_queries.find_of_intent(tx, saver_id=saver_id, intent_id=intent_id)
     if collection is None:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from zanari_api.kit.spend_kind import SpendKind
-from zanari_api.roundups import plan_queries
+from zanari_api.roundups import collections, plan_queries
 from zanari_api.roundups import rule_queries as queries
 from zanari_api.roundups.errors import RuleMissing
 from zanari_api.roundups.rule_queries import RuleRow
@@ -14,6 +15,8 @@ from zanari_api.roundups.rules import Rule, RuleKind, WholeAmount
 from zanari_api.roundups.schemas import RoundUpRule, RuleUpdate
 from zanari_api.runtime.db import Tx
 from zanari_api.users import service as users
+
+CHANGED: Final = "rule_changed"
 
 
 async def open_first(tx: Tx, *, saver_id: UUID) -> None:
@@ -30,7 +33,8 @@ async def replace(tx: Tx, *, saver_id: UUID, wanted: RuleUpdate, now: datetime) 
     """Make a new version, in force from now on; none when nothing would change. Locks the saver.
 
     Under the saver's lock no spend is being decided, so a spend sees the old rule or the new one, whole.
-    A change lets prompts for collections come again that had stopped because the saver turned down several.
+    A change lets prompts for collections come again that had stopped because the saver turned down several;
+    what was announced under the old rule is taken back, and announced again if the new one has it so.
     """
     await users.lock_saver(tx, saver_id=saver_id)
     newest = await _newest(tx, saver_id=saver_id)
@@ -39,6 +43,7 @@ async def replace(tx: Tx, *, saver_id: UUID, wanted: RuleUpdate, now: datetime) 
         return _as_shown(newest)
     row = _as_row(wanted, version=newest.version + 1)
     await queries.insert(tx, saver_id=saver_id, rule=row, in_force_from=now)
+    await collections.take_back_announced(tx, saver_id=saver_id, reason=CHANGED, now=now)
     await plan_queries.lift_pause(tx, saver_id=saver_id, due_at=now)
     return _as_shown(row)
 
