@@ -161,6 +161,21 @@ GRANT SELECT ON savings.deposit_reversals TO zanari_api;
 CREATE POLICY deposit_reversals_for_the_system ON savings.deposit_reversals TO zanari_system USING (true);
 GRANT SELECT, INSERT ON savings.deposit_reversals TO zanari_system;
 
+-- What a saver's own message says was reversed counts for that saver's own messages, and for nobody and nothing else.
+CREATE TABLE savings.own_reversals (
+    saver_id uuid NOT NULL CONSTRAINT own_reversals_saver_exists REFERENCES savings.savers,
+    receipt text NOT NULL,
+    told_at timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT own_reversals_told_once PRIMARY KEY (saver_id, receipt)
+);
+COMMENT ON TABLE savings.own_reversals IS
+    'Reversals that savers'' own messages and statements told of. A signed reversal is a receipt in the role `reversal`, and counts for all.';
+CREATE INDEX own_reversals_by_receipt ON savings.own_reversals (receipt);
+
+ALTER TABLE savings.own_reversals ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_reversals_for_the_system ON savings.own_reversals TO zanari_system USING (true);
+GRANT SELECT, INSERT ON savings.own_reversals TO zanari_system;
+
 -- Floats and fees -------------------------------------------------------------------------------------------
 CREATE TABLE mpesa.float_moves (
     id uuid CONSTRAINT float_moves_pkey PRIMARY KEY,

@@ -171,6 +171,8 @@ SYSTEM_ONLY = {
     "roundups.collection_queries.MARK_FAILED",
     "roundups.collection_queries.MARK_ITEMS",
     "roundups.collection_queries.MARK_SETTLED",
+    "roundups.own_reversal_queries.LIST_OWN_REVERSALS",
+    "roundups.own_reversal_queries.NOTE_OWN_REVERSAL",
     "roundups.plan_queries.CLAIM_PLANS",
     "roundups.plan_queries.FINISH_PLAN",
     "roundups.plan_queries.POSTPONE_PLAN",

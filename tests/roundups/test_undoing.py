@@ -9,7 +9,7 @@ from tests.support.app import Api
 from tests.support.savers import Json, Saver, answered, new_receipt, now
 from tests.support.spends import Recorder, reversal_of, spend_of
 from zanari_api.roundups.service import record_spends
-from zanari_api.roundups.spends import RecordStatus
+from zanari_api.roundups.spends import RecordStatus, Source, Spend
 from zanari_api.runtime.db import Role
 
 PROCESSED, DUPLICATE, UNMATCHED = RecordStatus.PROCESSED, RecordStatus.DUPLICATE, RecordStatus.UNMATCHED
@@ -331,3 +331,100 @@ async def row_of(saver: Saver, receipt: str, *, kind: str = "spend") -> Json:
     """Return the one row of the feed with this receipt, explained."""
     (row,) = [row for row in await saver.feed(type=kind) if row["receipt"] == receipt]
     return await saver.transaction(row)
+
+
+# What a saver's own word may undo
+
+
+async def test_a_savers_message_undoes_the_spend_that_a_message_of_theirs_told_of(
+    record: Recorder, saver: Saver
+) -> None:
+    await saver.deposit(1_000)
+    spend = spend_of(saver, source=Source.SMS)
+    await record(spend)
+    assert await saver.holds() == (700, 300, 0)
+    (undone,) = await record(own_reversal_of(spend, by=saver))
+    assert undone.status is PROCESSED
+    assert await saver.holds() == (1_000, 0, 0)
+    (again,) = await record(own_reversal_of(spend, by=saver))
+    assert again.status is DUPLICATE
+    assert await saver.holds() == (1_000, 0, 0)
+
+
+async def test_a_savers_message_undoes_nothing_of_another_savers(
+    record: Recorder, api: Api, saver: Saver
+) -> None:
+    other = await api.new_saver()
+    for each in (saver, other):
+        await each.deposit(1_000)
+    receipt = new_receipt()
+    for each in (saver, other):
+        await record(spend_of(each, source=Source.SMS, receipt=receipt))
+    await record(own_reversal_of(spend_of(saver, receipt=receipt), by=saver))
+    assert await saver.holds() == (1_000, 0, 0)
+    assert await other.holds() == (700, 300, 0)
+
+
+async def test_a_savers_message_undoes_no_spend_that_a_signed_relay_told_of(
+    record: Recorder, saver: Saver
+) -> None:
+    await saver.deposit(1_000)
+    spend = spend_of(saver)
+    await record(spend)
+    await record(own_reversal_of(spend, by=saver))
+    assert await saver.holds() == (700, 300, 0)
+    # The signed news still counts: a message has not used it up.
+    (undone,) = await record(reversal_of(spend, by=saver))
+    assert undone.status is PROCESSED
+    assert await saver.holds() == (1_000, 0, 0)
+
+
+async def test_a_savers_message_spoils_no_signed_spend_that_comes_later(
+    record: Recorder, api: Api, saver: Saver
+) -> None:
+    other = await api.new_saver()
+    await other.deposit(1_000)
+    spend = spend_of(other)
+    await record(own_reversal_of(spend, by=saver))
+    await record(spend)
+    assert await other.holds() == (700, 300, 0)
+
+
+async def test_a_reversal_that_comes_before_the_message_it_reverses_is_remembered(
+    record: Recorder, saver: Saver
+) -> None:
+    await saver.deposit(1_000)
+    spend = spend_of(saver, source=Source.SMS)
+    await record(own_reversal_of(spend, by=saver))
+    (came,) = await record.outcomes(spend)
+    assert came == (0, "skipped", "reversed")
+    assert await saver.holds() == (1_000, 0, 0)
+
+
+async def test_a_message_and_its_reversal_in_one_call_leave_nothing(record: Recorder, saver: Saver) -> None:
+    await saver.deposit(1_000)
+    spend = spend_of(saver, source=Source.STATEMENT)
+    await record(spend, own_reversal_of(spend, by=saver))
+    assert await saver.holds() == (1_000, 0, 0)
+
+
+async def test_a_message_of_nobody_undoes_nothing(record: Recorder, saver: Saver) -> None:
+    await saver.deposit(1_000)
+    spend = spend_of(saver, source=Source.SMS)
+    await record(spend)
+    (came,) = await record(own_reversal_of(spend, by=None))
+    assert came.status is UNMATCHED
+    assert await saver.holds() == (700, 300, 0)
+
+
+def own_reversal_of(spend: Spend, *, by: Saver | None) -> Spend:
+    """Build a saver's own message that a spend was taken back."""
+    return spend_of(
+        by,
+        spend.amount_cents,
+        at=spend.event_at,
+        receipt=new_receipt(),
+        source=Source.SMS,
+        is_reversal=True,
+        reverses=spend.receipt,
+    )

@@ -10,8 +10,8 @@ from zanari_api.roundups.collecting_rules import SMALLEST_THRESHOLD_CENTS
 from zanari_api.runtime.db import Tx
 
 FIND_SPENDS_OF_RECEIPTS: Final[LiteralString] = """
-    SELECT s.saver_id, s.id, s.receipt, s.kind, s.amount_cents, s.event_at, s.content_digest, s.outcome,
-           s.round_up_cents, s.rule_version, s.answer::text AS answer, s.undone_at
+    SELECT s.saver_id, s.id, s.receipt, s.source, s.kind, s.amount_cents, s.event_at, s.content_digest,
+           s.outcome, s.round_up_cents, s.rule_version, s.answer::text AS answer, s.undone_at
       FROM savings.spends AS s
      WHERE s.receipt = ANY ($1::text[])
      ORDER BY s.saver_id
@@ -80,6 +80,7 @@ class SpendRow:
     saver_id: UUID
     id: UUID
     receipt: str
+    source: str
     kind: str
     amount_cents: int
     event_at: datetime

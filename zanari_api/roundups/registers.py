@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from zanari_api.roundups import queries
+from zanari_api.roundups import own_reversal_queries, queries
 from zanari_api.roundups.queries import SpendRow
 from zanari_api.roundups.spends import Source, Spend
 from zanari_api.runtime.db import Tx
@@ -21,6 +21,9 @@ class Registers:
 
     deposits: frozenset[str]
     reversed: frozenset[str]
+    own_reversed: frozenset[tuple[UUID, str]]
+    """What savers' own messages say was reversed, by saver and receipt."""
+
     spends: tuple[SpendRow, ...]
 
     def owner(self, spend: Spend) -> UUID | None:
@@ -34,16 +37,23 @@ class Registers:
         owner = self.owner(spend)
         return next((row for row in self.spends_of(spend.receipt) if row.saver_id == owner), None)
 
+    def was_reversed(self, spend: Spend) -> bool:
+        """Tell whether this spend is known as reversed: by signed news, or, for a saver's own word, by it alone."""
+        by_own_word = spend.source.is_own and (spend.saver_id, spend.receipt) in self.own_reversed
+        return spend.is_reversal or spend.receipt in self.reversed or by_own_word
+
     def spends_of(self, receipt: str) -> list[SpendRow]:
         return [row for row in self.spends if row.receipt == receipt]
 
 
-async def read_registers(tx: Tx, wanted: Sequence[str]) -> Registers:
-    """Read what these receipts, which are locked, were counted as."""
+async def read_registers(tx: Tx, wanted: Sequence[str], *, own: Sequence[str] = ()) -> Registers:
+    """Read what these receipts, which are locked, were counted as; `own` are those that savers themselves told of."""
+    told = await own_reversal_queries.list_own_reversals(tx, receipts=own) if own else []
     counted = await receipts.find(tx, wanted)
     return Registers(
         signed_by={row.receipt: row.saver_id for row in counted if row.role == ReceiptRole.SIGNED_SPEND},
         deposits=frozenset(row.receipt for row in counted if row.role == ReceiptRole.DEPOSIT),
         reversed=frozenset(row.receipt for row in counted if row.role == ReceiptRole.REVERSAL),
+        own_reversed=frozenset((row.saver_id, row.receipt) for row in told),
         spends=tuple(await queries.find_spends_of_receipts(tx, receipts=wanted)),
     )

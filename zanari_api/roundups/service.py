@@ -8,7 +8,7 @@ from uuid import UUID
 from zanari_api.goals import service as goals
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import balances
-from zanari_api.roundups import accrual_queries, queries, rule_service, undoing, writing
+from zanari_api.roundups import accrual_queries, own_reversal_queries, queries, rule_service, undoing, writing
 from zanari_api.roundups.deciding import Decided, Fold, Question, window
 from zanari_api.roundups.queries import SpendRow
 from zanari_api.roundups.registers import Registers, read_registers
@@ -66,7 +66,7 @@ async def waiting_cents(tx: Tx, *, saver_id: UUID) -> int:
 async def _involved(tx: Tx, spends: Sequence[Spend]) -> list[UUID]:
     """Return whose money these spends touch: their own savers', and those whose spends are taken back."""
     involved = {spend.saver_id for spend in spends if spend.saver_id is not None}
-    targets = _targets(spends)
+    targets = _targets(spend for spend in spends if not spend.source.is_own)
     if targets:
         taken_back = await queries.find_spends_of_receipts(tx, receipts=targets)
         involved |= {spend.saver_id for spend in taken_back}
@@ -83,7 +83,8 @@ async def _claim(tx: Tx, spends: Sequence[Spend]) -> Registers:
         if spend.source is Source.WEBHOOK and spend.saver_id is not None and spend.reverses is None
     ]
     await receipts.claim(tx, ReceiptRole.SIGNED_SPEND, counted)
-    return await read_registers(tx, wanted)
+    own = sorted({spend.receipt for spend in spends if spend.source.is_own})
+    return await read_registers(tx, wanted, own=own)
 
 
 def _targets(spends: Iterable[Spend]) -> list[str]:
@@ -92,7 +93,7 @@ def _targets(spends: Iterable[Spend]) -> list[str]:
 
 def _ensure_locked(spends: Iterable[Spend], registers: Registers, savers: Mapping[UUID, SaverRow]) -> None:
     """Raise Rerun when a spend that is taken back was recorded after we looked for its saver."""
-    for target in _targets(spends):
+    for target in _targets(spend for spend in spends if not spend.source.is_own):
         if any(spend.saver_id not in savers for spend in registers.spends_of(target)):
             raise Rerun
 
@@ -127,7 +128,7 @@ async def _decide(
             spend=spend,
             saver=saver,
             rule=rule,
-            was_reversed=spend.is_reversal or spend.receipt in registers.reversed,
+            was_reversed=registers.was_reversed(spend),
             booked_as_deposit=spend.receipt in registers.deposits,
         )
         for (saver, spend), rule in zip(fresh, rules, strict=True)
@@ -182,8 +183,13 @@ def _recorded(spends: Sequence[Spend], registers: Registers, decided: Sequence[D
 async def _take_back(
     tx: Tx, spend: Spend, registers: Registers, decided: Sequence[Decided], policy: Policy
 ) -> Recorded:
-    """Undo every spend of the reversed receipt, once. One that is not known yet will find itself reversed."""
+    """Undo every spend of the reversed receipt, once. One that is not known yet will find itself reversed.
+
+    A saver's own word undoes nothing but what that saver's own word recorded.
+    """
     target = spend.reversed_receipt or spend.receipt
+    if spend.source.is_own:
+        return await _take_back_own(tx, spend, target=target, policy=policy)
     known = registers.spends_of(target)
     just_recorded = any(item.question.spend.receipt == target for item in decided)
     if spend.saver_id is None and not known and not just_recorded:
@@ -194,6 +200,18 @@ async def _take_back(
         known = await queries.find_spends_of_receipts(tx, receipts=[target])
     for row in known:
         await undoing.undo(tx, row, cause=Cause.REVERSED, policy=policy)
+    return Recorded(RecordStatus.PROCESSED)
+
+
+async def _take_back_own(tx: Tx, spend: Spend, *, target: str, policy: Policy) -> Recorded:
+    """Undo what this saver's own messages recorded under a receipt, once. Signed spends and other savers' stay."""
+    if spend.saver_id is None:
+        return Recorded(RecordStatus.UNMATCHED)
+    if not await own_reversal_queries.note_own_reversal(tx, saver_id=spend.saver_id, receipt=target):
+        return Recorded(RecordStatus.DUPLICATE)
+    for row in await queries.find_spends_of_receipts(tx, receipts=[target]):
+        if row.saver_id == spend.saver_id and Source(row.source).is_own:
+            await undoing.undo(tx, row, cause=Cause.REVERSED, policy=policy)
     return Recorded(RecordStatus.PROCESSED)
 
 

@@ -23,6 +23,11 @@ class Source(StrEnum):
     STATEMENT = "statement"
     "a line of the saver's own statement: as for a message"
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the saver's own word, which counts for that saver alone."""
+        return self is not Source.WEBHOOK
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
