@@ -7,6 +7,7 @@ import pytest
 
 from tests.mpesa.reversing import Owing, take
 from tests.support.app import SHORTCODE, Api
+from tests.support.collecting import Collector
 from tests.support.savers import Saver, answered, new_receipt
 from zanari_api.ledger import accounts
 from zanari_api.mpesa.taking_back import Result
@@ -221,3 +222,18 @@ async def _gone(api: Api, saver: Saver, cents: int) -> None:
         saver.id,
         cents,
     )
+
+
+async def test_the_payment_of_a_collection_is_taken_back_like_any_other(api: Api, owed: Owing) -> None:
+    saver = await api.new_saver()
+    collector = Collector(api)
+    await collector.noon()
+    await collector.wait(saver, 6_000, 4_000)
+    receipt = await collector.pay(saver, await collector.ask(saver))
+    assert receipt is not None
+    assert await saver.holds() == (0, 10_000, 0)
+    (row,) = [row for row in await saver.feed() if row["receipt"] == receipt]
+    assert (await take(api, receipt)).result is Result.TAKEN_BACK
+    assert await saver.holds() == (0, 0, 0)
+    assert await owed(saver.id) == 0
+    assert (await saver.transaction(row))["status"] == "reversed"

@@ -9,13 +9,15 @@ import pytest
 
 from tests.reconciliation.conftest import Reconcile, open_breaks
 from tests.support.app import B2C_SHORTCODE, SHORTCODE, Api
+from tests.support.prompts import Prompter
 from tests.support.savers import new_receipt
 from tests.support.two_books import assert_books_agree
 from zanari_api.kit.clock import eat_date
 from zanari_api.ledger.accounts import FloatAccount
-from zanari_api.mpesa import callback_jobs, fees, float_service
+from zanari_api.mpesa import callback_jobs, deposit_reversal, fees, float_service
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.callback_jobs import CallbackWork
+from zanari_api.mpesa.deposit_reversal import Asked
 from zanari_api.mpesa.float_service import Booked, Move, Place
 from zanari_api.reconciliation.service import Reconciling, reconcile
 from zanari_api.runtime.db import Role, Tx
@@ -267,3 +269,33 @@ async def test_every_break_in_the_list_has_age_amount_cause_and_command(
         assert found.opened_at <= fresh.clock.now()
         assert found.suspected_cause
         assert found.command.startswith("zanari ")
+
+
+async def test_a_prompt_whose_outcome_nobody_knows_is_suspected(fresh: Api, compare: Reconcile) -> None:
+    saver = await fresh.new_saver()
+    fresh.emulator.faults.always("stk", "lose_callback")
+    fresh.emulator.faults.always("c2b", "lose_callback")
+    asked = await Prompter(fresh).ask(saver, 70_000)
+    await fresh.work()
+    (found,) = (await compare()).breaks
+    assert found.amount_cents == 70_000
+    assert found.suspected_cause == f"prompt {asked['id']}, whose outcome is unknown, of just this amount"
+
+
+async def test_a_reversal_whose_outcome_nobody_knows_is_suspected(fresh: Api, compare: Reconcile) -> None:
+    receipt = await pay(fresh, 40_000)
+
+    async def request(tx: Tx) -> Asked:
+        return await deposit_reversal.request(
+            tx, receipt=receipt, evidence="in error", operator="wanjiku", now=fresh.clock.now()
+        )
+
+    assert await fresh.db.unit_of_work(request, role=Role.SYSTEM) is Asked.REQUESTED
+    fresh.emulator.faults.next("reversal", "timeout_echo")
+    await fresh.work()
+    fresh.clock.advance(seconds=5)
+    await fresh.work()
+    found = {each.kind: each for each in (await compare()).breaks}
+    assert set(found) == {"reversal_unresolved", "float_differs"}
+    assert found["float_differs"].suspected_cause.startswith("a reversal, whose outcome is unknown")
+    assert found["float_differs"].command == found["reversal_unresolved"].command

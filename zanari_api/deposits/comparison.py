@@ -13,11 +13,10 @@ HELD_MAX: Final = 1000
 
 
 async def list_paid_in(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
-    """Return what these receipts brought in: deposits, payments in suspense, and intents that they settled."""
+    """Return what these receipts brought in: deposits, collections among them, and payments in suspense."""
     return [
         *await comparison_queries.list_deposits(tx, receipts=receipts),
         *await comparison_queries.list_suspense_items(tx, receipts=receipts),
-        *await comparison_queries.list_intents(tx, receipts=receipts),
     ]
 
 

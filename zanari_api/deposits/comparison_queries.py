@@ -35,10 +35,6 @@ LIST_REVERSED_DEPOSITS: Final[LiteralString] = """
      WHERE d.receipt = ANY ($1::text[])
 """
 
-LIST_INTENTS: Final[LiteralString] = """
-    SELECT receipt, id, amount_cents FROM savings.intents WHERE receipt = ANY ($1::text[])
-"""
-
 LIST_UNDECIDED: Final[LiteralString] = """
     SELECT id, shortcode, amount_cents
       FROM savings.intents
@@ -75,10 +71,6 @@ async def list_reversed(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
 
 async def list_reversed_deposits(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
     return await tx.fetch_all(PaidIn, LIST_REVERSED_DEPOSITS, list(receipts))
-
-
-async def list_intents(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
-    return await tx.fetch_all(PaidIn, LIST_INTENTS, list(receipts))
 
 
 async def list_undecided(tx: Tx, *, limit: int) -> list[Undecided]:

@@ -9,7 +9,6 @@ from zanari_api.mpesa.float_service import Place
 from zanari_api.payouts import comparison as paid_out
 from zanari_api.reconciliation.matching import Booked
 from zanari_api.reconciliation.statement_file import Line
-from zanari_api.roundups import comparison as collected
 from zanari_api.runtime.db import Tx
 
 
@@ -32,8 +31,6 @@ async def list_booked(tx: Tx, place: Place, *, lines: Sequence[Line]) -> dict[st
 
 async def _of_savers(tx: Tx, *, receipts: Sequence[str]) -> AsyncIterator[tuple[str, Booked]]:
     for paid in await paid_in.list_paid_in(tx, receipts=receipts):
-        yield paid.receipt, Booked(paid.id, paid.amount_cents)
-    for paid in await collected.list_collected(tx, receipts=receipts):
         yield paid.receipt, Booked(paid.id, paid.amount_cents)
     for paid in await paid_in.list_given_back(tx, receipts=receipts):
         yield paid.receipt, Booked(paid.id, -paid.amount_cents)
