@@ -10,6 +10,7 @@ import pytest
 
 from tests.mpesa.reversing import take
 from tests.support.app import Api
+from tests.support.payouts import withdraw
 from tests.support.pins import WRONG_PIN, enter_pin, put_pin, signed_in, step_up_token, with_pin
 from tests.support.postgres import Database
 from tests.support.savers import Saver, answered
@@ -128,6 +129,8 @@ async def saver_with_a_row_in_each_table(api: Api) -> Saver:
     answered(await saver.post("/mpesa/collections"), 202)
     await with_pin(saver)
     await step_up_token(saver)
+    await saver.deposit(1_000)
+    answered(await withdraw(saver, 1_000), 202)
     await enter_pin(saver, WRONG_PIN)
     # Asked for again after a wrong one, without the one before: a reset, which holds payouts.
     assert answered(await put_pin(signed_in(saver)))["payouts_held_until"]
@@ -239,7 +242,9 @@ async def test_a_request_sees_one_saver_even_without_a_condition(
         "savings.intent_events",
         "savings.intents",
         "savings.mpesa_accounts",
+        "savings.payout_events",
         "savings.payout_holds",
+        "savings.payouts",
         "savings.pins",
         "savings.round_up_rules",
         "savings.savers",

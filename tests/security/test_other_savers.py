@@ -8,6 +8,8 @@ import httpx
 
 from tests.security.routes import Route, savers_routes, wants_body
 from tests.support.app import Api
+from tests.support.payouts import withdrawing
+from tests.support.pins import with_pin
 from tests.support.savers import Json, Saver, answered, code_of
 
 BODIES: Mapping[str, Json] = {
@@ -47,12 +49,18 @@ async def _account(saver: Saver) -> str:
     return answered(await saver.get("/mpesa/accounts"))["data"][0]["id"]
 
 
+async def _withdrawal(saver: Saver) -> str:
+    await saver.deposit(5_000)
+    return str((await withdrawing(await with_pin(saver), 1_000)).id)
+
+
 OWNED: Mapping[str, Callable[[Saver], Awaitable[str]]] = {
     "goal_id": _goal,
     "transaction_id": _transaction,
     "collection_id": _collection,
     "deposit_id": _deposit,
     "account_id": _account,
+    "withdrawal_id": _withdrawal,
 }
 """How a saver comes by a thing of their own, by the name of its id in a route."""
 
@@ -66,7 +74,9 @@ async def what_is_there(saver: Saver) -> list[Any]:
     collections = answered(await saver.get("/mpesa/collections"))
     asked = answered(await saver.get("/mpesa/deposits"))
     numbers = answered(await saver.get("/mpesa/accounts"))
-    return [await saver.goals(), await saver.wallet(), await saver.feed(), collections, asked, numbers]
+    withdrawals = answered(await saver.get("/mpesa/withdrawals"))
+    money = [await saver.goals(), await saver.wallet(), await saver.feed()]
+    return [*money, collections, asked, numbers, withdrawals]
 
 
 def routes_with_an_id(api: Api) -> list[Route]:
