@@ -20,9 +20,8 @@ from pydantic import SecretStr
 from tests.support.books import Books
 from tests.support.clock import SettableClock
 from tests.support.daraja import certificate_pem
-from tests.support.loopback import served
+from tests.support.loopback import kept_port, served
 from tests.support.postgres import Database
-from tests.support.processes import free_port
 from tests.support.savers import Saver, answered, kes, new_phone, new_receipt
 from zanari_api.assembly import Stead
 from zanari_api.kit.clock import EAT
@@ -231,7 +230,8 @@ async def saver(api: Api) -> Saver:
 @asynccontextmanager
 async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
     """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP."""
-    clock, port = SettableClock(), free_port()
+    clock, kept = SettableClock(), kept_port()
+    port = kept.getsockname()[1]
     emulator = SafaricomEmulator(
         clock=clock,
         consumer_key=CONSUMER_KEY,
@@ -252,7 +252,7 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
         transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
         async with (
             app.router.lifespan_context(app),
-            served(app, port=port),
+            served(app, on=kept),
             httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
         ):
             books = Books(app.state.runtime.database)
