@@ -12,12 +12,13 @@ from tests.support.app import Api
 from tests.support.collecting import Collector
 from tests.support.prompts import Prompter
 from tests.support.savers import Json, Saver, answered, new_receipt
-from zanari_api.deposits import step_queries, steps
+from zanari_api.deposits import intents, step_queries, steps
 from zanari_api.deposits.rows import DueIntent
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Role, Tx
 from zanari_api.runtime.jobs import Claim, Postponement, run_round
 from zanari_api.sandbox.safaricom.faults import Fault, FaultPlan, Flow
+from zanari_api.users import service as users
 
 MINUTE = timedelta(minutes=1)
 
@@ -293,6 +294,89 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(
     assert not await api.db.unit_of_work(write, role=Role.SYSTEM)
     assert await prompter.column(asked, "lease_id") == fresh.lease_id
     assert await prompter.column(asked, "dead_at") is None
+
+
+async def test_one_that_was_taken_back_while_it_was_leased_is_not_sent(
+    api: Api, saver: Saver, prompter: Prompter
+) -> None:
+    asked = await prompter.ask(saver)
+    (leased,) = await claim(api)
+
+    async def give_up(tx: Tx) -> bool:
+        await users.lock_saver(tx, saver_id=saver.id)
+        intent = await intents.find(tx, saver_id=saver.id, intent_id=UUID(asked["id"]))
+        assert intent is not None
+        return await intents.cancel_requested(tx, intent, reason="skipped", now=api.clock.now())
+
+    assert await api.db.unit_of_work(give_up, role=Role.SYSTEM)
+    sends, _ = prompter.jobs()
+    await sends.work(leased)
+    assert await prompter.state(saver, asked) == ("failed", "skipped")
+    assert pushes(api, saver) == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [({"code": 1032}, ("failed", "cancelled")), ({"cents": 60_000}, ("unresolved", "amount_mismatch"))],
+    ids=str,
+)
+async def test_one_that_moved_on_while_it_was_leased_is_not_asked_after(
+    api: Api, saver: Saver, prompter: Prompter, told: dict[str, int], state: tuple[str, str]
+) -> None:
+    asked = await prompter.prompted(saver)
+    api.clock.advance(seconds=91)
+    _, asks = prompter.jobs()
+    now = api.clock.now()
+
+    async def take(tx: Tx) -> list[DueIntent]:
+        return list(await steps.claim_checks(tx, Claim(new_id(), now, now + MINUTE, 100)))
+
+    leased = await api.db.unit_of_work(take, role=Role.SYSTEM)
+    (mine,) = [row for row in leased if row.id == UUID(asked["id"])]
+    await prompter.tell(prompter.handle(saver), **told)
+    due_at = await prompter.column(asked, "due_at")
+    await asks.work(mine)
+    assert await prompter.state(saver, asked) == state
+    assert await prompter.column(asked, "due_at") == due_at
+
+
+async def test_the_handle_of_a_push_is_recorded_once(api: Api, saver: Saver, prompter: Prompter) -> None:
+    asked = await prompter.prompted(saver)
+    before, taken = await prompter.intent(asked), await prompter.steps(asked)
+    keys = await api.runtime.service_keys.keys()
+
+    async def again(tx: Tx) -> None:
+        row = await users.lock_saver(tx, saver_id=saver.id)
+        data_key = users.data_key_of(row, api.runtime.keyring)
+        await steps.prompt(
+            tx,
+            before,
+            checkout_request_id="ws_CO_other",
+            index=keys.index,
+            key=data_key,
+            now=api.clock.now(),
+        )
+
+    await api.db.unit_of_work(again, role=Role.SYSTEM)
+    assert (await prompter.intent(asked), await prompter.steps(asked)) == (before, taken)
+
+
+async def test_a_reply_that_comes_after_the_lease_is_over_ends_the_doubt(
+    api: Api, saver: Saver, prompter: Prompter
+) -> None:
+    await prompter.leave_open(saver)
+    api.emulator.faults.next(Flow.STK, Fault.SLOW_REPLY, seconds=1)
+    asked = await prompter.ask(saver)
+    sends, _ = prompter.jobs()
+    sending = asyncio.create_task(run_round(sends, database=api.db, clock=api.clock))
+    while pushes(api, saver) == 0:  # noqa: ASYNC110 (the emulator tells nobody)
+        await asyncio.sleep(0.01)
+    api.clock.advance(seconds=121)
+    await run_round(sends, database=api.db, clock=api.clock)
+    assert await prompter.state(saver, asked) == ("unresolved", "lost")
+    await sending
+    assert await prompter.state(saver, asked) == ("prompted", None)
+    assert pushes(api, saver) == 1
 
 
 async def test_of_several_workers_one_sends(api: Api, saver: Saver, prompter: Prompter) -> None:

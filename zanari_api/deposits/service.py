@@ -103,8 +103,8 @@ async def record_collected(tx: Tx, payment: Payment, *, saver_id: UUID, deposit_
 async def attach_receipt(tx: Tx, *, saver_id: UUID, intent_id: UUID, receipt: str) -> None:
     """Give the deposit of an intent the receipt that a query could not tell. The saver and the receipt are locked."""
     deposit_id = await queries.attach_receipt(tx, saver_id=saver_id, intent_id=intent_id, receipt=receipt)
-    if deposit_id is not None:
-        await feed.attach_receipt(tx, saver_id=saver_id, transaction_id=deposit_id, receipt=receipt)
+    assert deposit_id is not None  # noqa: S101 (what settled an intent is a deposit, and had no receipt)
+    await feed.attach_receipt(tx, saver_id=saver_id, transaction_id=deposit_id, receipt=receipt)
 
 
 async def hold(tx: Tx, payment: Payment, *, reason: SuspenseReason) -> None:

@@ -46,7 +46,8 @@ CLAIM_CHECKS: Final[LiteralString] = """
 
 POSTPONE: Final[LiteralString] = """
     UPDATE savings.intents
-       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END, lease_until = NULL, lease_id = NULL
+       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END,
+           lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND lease_id = $3
 """
 
@@ -118,6 +119,7 @@ MARK_PROMPTED: Final[LiteralString] = """
     UPDATE savings.intents
        SET checkout_hash = $3, checkout_request_id = $4, prompted_at = $5,
            state = CASE WHEN state IN ('requested', 'unresolved') THEN 'prompted' ELSE state END,
+           reason = CASE WHEN state IN ('requested', 'unresolved') THEN NULL ELSE reason END,
            due_at = CASE WHEN state IN ('requested', 'unresolved') THEN $6 ELSE due_at END,
            attempts = 0, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND submitting_at IS NOT NULL AND checkout_hash IS NULL
@@ -128,7 +130,6 @@ MARK_UNRESOLVED: Final[LiteralString] = """
     UPDATE savings.intents
        SET state = 'unresolved', reason = $3, due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
-    RETURNING id
 """
 
 MARK_FAILED: Final[LiteralString] = """
@@ -136,7 +137,6 @@ MARK_FAILED: Final[LiteralString] = """
        SET state = 'failed', reason = $3, finished_at = $4, due_at = NULL, attempts = 0, lease_until = NULL,
            lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
-    RETURNING id
 """
 
 MARK_SETTLED: Final[LiteralString] = """
@@ -239,13 +239,12 @@ async def mark_prompted(
     )
 
 
-async def mark_unresolved(tx: Tx, intent: Intent, *, reason: str | None, due_at: datetime | None) -> bool:
-    changed = await tx.fetch_value(UUID, MARK_UNRESOLVED, intent.saver_id, intent.id, reason, due_at)
-    return changed is not None
+async def mark_unresolved(tx: Tx, intent: Intent, *, reason: str, due_at: datetime | None) -> None:
+    await tx.execute(MARK_UNRESOLVED, intent.saver_id, intent.id, reason, due_at)
 
 
-async def mark_failed(tx: Tx, intent: Intent, *, reason: str, now: datetime) -> bool:
-    return await tx.fetch_value(UUID, MARK_FAILED, intent.saver_id, intent.id, reason, now) is not None
+async def mark_failed(tx: Tx, intent: Intent, *, reason: str, now: datetime) -> None:
+    await tx.execute(MARK_FAILED, intent.saver_id, intent.id, reason, now)
 
 
 async def mark_settled(

@@ -4,7 +4,6 @@ The saver is locked wherever a step is taken, so that what was read of the inten
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -48,39 +47,29 @@ class Turn(StrEnum):
     INTERRUPTED = "interrupted"
     "whoever was sending it is gone: it may have been heard"
 
-    NOTHING = "nothing"
-    "it is no longer this worker's, or was put off"
 
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A requested intent and what is to be done about it now."""
-
-    turn: Turn
-    intent: Intent | None = None
-
-
-async def begin(tx: Tx, due: DueIntent, *, now: datetime) -> Begun:
+async def begin(tx: Tx, due: DueIntent, *, now: datetime) -> tuple[Intent, Turn] | None:
     """Decide about a requested intent whose time has come, and mark it where it is to be sent. The saver is locked.
 
-    It waits while another prompt of the saver's is open, and where M-PESA would refuse the same amount again.
+    None where there is nothing to do: it is no longer this worker's, or it was put off, because another prompt of
+    the saver's is open, or M-PESA would refuse the same amount again.
     """
     intent = await intent_queries.find(tx, saver_id=due.saver_id, intent_id=due.id)
     if intent is None or intent.state is not IntentState.REQUESTED:
-        return Begun(Turn.NOTHING)
+        return None
     if intent.submitting_at is not None:
-        return Begun(Turn.INTERRUPTED, intent)
+        return intent, Turn.INTERRUPTED
     if now >= intent.open_until:
-        return Begun(Turn.TOO_LATE, intent)
+        return intent, Turn.TOO_LATE
     if intent.account_id is not None and not await linking.is_linked(
         tx, saver_id=due.saver_id, account_id=intent.account_id
     ):
-        return Begun(Turn.UNWANTED, intent)
+        return intent, Turn.UNWANTED
     waits = await _make_way(tx, due, intent, now=now)
     if waits or not await step_queries.mark_submitting(tx, due, now=now, open_until=now + OPEN_FOR):
-        return Begun(Turn.NOTHING)
+        return None
     await note(tx, intent, Event(state=SUBMITTING, cause="worker", happened_at=now))
-    return Begun(Turn.SEND, intent)
+    return intent, Turn.SEND
 
 
 async def _make_way(tx: Tx, due: DueIntent, intent: Intent, *, now: datetime) -> bool:
@@ -117,8 +106,9 @@ async def prompt(
         now=now,
         query_at=now + FIRST_QUERY_AFTER,
     )
-    if state is not None:
-        await note(tx, intent, Event(state=state, cause="accepted", happened_at=now))
+    if state is None:
+        return
+    await note(tx, intent, Event(state=state, cause="accepted", happened_at=now))
 
 
 async def doubt(
@@ -131,21 +121,19 @@ async def doubt(
     due_at: datetime | None,
     callback_id: UUID | None = None,
 ) -> None:
-    """Note that nobody can tell what became of it; it is looked at again at `due_at`."""
-    if await step_queries.mark_unresolved(tx, intent, reason=reason, due_at=due_at):
-        event = Event(state=IntentState.UNRESOLVED, cause=cause, happened_at=now, callback_id=callback_id)
-        await note(tx, intent, event)
+    """Note that nobody can tell what became of one that is not definite; it is looked at again at `due_at`."""
+    await step_queries.mark_unresolved(tx, intent, reason=reason, due_at=due_at)
+    event = Event(state=IntentState.UNRESOLVED, cause=cause, happened_at=now, callback_id=callback_id)
+    await note(tx, intent, event)
 
 
 async def fail(
     tx: Tx, intent: Intent, *, reason: str, cause: str, now: datetime, callback_id: UUID | None = None
-) -> bool:
-    """Note that it was not paid; False when it was definite before. A success later still settles it."""
-    if not await step_queries.mark_failed(tx, intent, reason=reason, now=now):
-        return False
+) -> None:
+    """Note that one that is not definite was not paid. A success later still settles it."""
+    await step_queries.mark_failed(tx, intent, reason=reason, now=now)
     event = Event(state=IntentState.FAILED, cause=cause, happened_at=now, callback_id=callback_id)
     await note(tx, intent, event)
-    return True
 
 
 async def settle(

@@ -133,10 +133,10 @@ async def _begin(tx: Tx, row: DueIntent, *, intake: Intake, callback_url: str) -
     """Decide what becomes of a requested intent now; return it where it is to be sent. Locks the saver."""
     saver = await users.lock_saver(tx, saver_id=row.saver_id)
     begun = await steps.begin(tx, row, now=intake.policy.now)
-    intent = begun.intent
-    if intent is None:
+    if begun is None:
         return None
-    match begun.turn:
+    intent, turn = begun
+    match turn:
         case Turn.SEND:
             data_key = users.data_key_of(saver, intake.policy.keyring)
             push = StkPush(
@@ -155,8 +155,6 @@ async def _begin(tx: Tx, row: DueIntent, *, intake: Intake, callback_url: str) -
             await settlement.fail(tx, intent, reason=NOT_SENT, cause=NOT_SENT, intake=intake)
         case Turn.UNWANTED:
             await settlement.fail(tx, intent, reason=NUMBER_UNLINKED, cause=NUMBER_UNLINKED, intake=intake)
-        case Turn.NOTHING:
-            pass
     return None
 
 

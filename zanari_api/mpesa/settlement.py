@@ -66,13 +66,12 @@ async def settle(tx: Tx, intent: Intent, payment: Payment, *, intake: Intake) ->
     came into it too late. Runs as Role.SYSTEM.
     """
     held = await _hold(tx, intent, payment, intake=intake)
+    if payment.receipt is None:
+        return await _take_bare_success(tx, held)
     if payment.amount_cents != held.intent.amount_cents:
-        if payment.receipt is not None:
-            await note_other_amount(
-                tx, receipt=payment.receipt, amount_cents=payment.amount_cents, intake=intake
-            )
+        await note_other_amount(tx, receipt=payment.receipt, amount_cents=payment.amount_cents, intake=intake)
         return await _distrust(tx, held, note=Note.AMOUNT_MISMATCH)
-    return await _take(tx, held)
+    return await _take(tx, held, receipt=payment.receipt)
 
 
 async def settle_by_reference(tx: Tx, reference: str, payment: Payment, *, intake: Intake) -> Effected | None:
@@ -84,10 +83,12 @@ async def settle_by_reference(tx: Tx, reference: str, payment: Payment, *, intak
     intent = await intents.find_by_reference(tx, reference=reference)
     if intent is None:
         return None
+    receipt = payment.receipt
+    assert receipt is not None  # noqa: S101 (who pays under a reference has one)
     held = await _hold(tx, intent, payment, intake=intake)
     if payment.amount_cents != held.intent.amount_cents:
-        return await _credit_beside(tx, held)
-    return await _take(tx, held)
+        return await _credit_beside(tx, held, receipt=receipt)
+    return await _take(tx, held, receipt=receipt)
 
 
 async def fail(
@@ -187,11 +188,9 @@ async def _again(tx: Tx, intent: Intent) -> Intent:
     return read
 
 
-async def _take(tx: Tx, held: Held) -> Effected:
+async def _take(tx: Tx, held: Held, *, receipt: str) -> Effected:
     """Take a payment of the amount that was asked for: as the intent's, as evidence, or as one more."""
-    intent, receipt = held.intent, held.payment.receipt
-    if receipt is None:
-        return await _take_bare_success(tx, held)
+    intent = held.intent
     if receipt == intent.receipt:
         return await _witness(tx, held, cause=f"again:{held.payment.channel}")
     if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, intent.saver_id)]):
@@ -286,10 +285,9 @@ async def _link(tx: Tx, held: Held, payment: Payment) -> str | None:
     return outcome.value if outcome is LinkOutcome.IN_USE else None
 
 
-async def _credit_beside(tx: Tx, held: Held) -> Effected:
+async def _credit_beside(tx: Tx, held: Held, *, receipt: str) -> Effected:
     """Book a payment of another amount than was asked for, once, to the wallet: the intent waits for its own."""
-    payment, receipt = held.payment, held.payment.receipt
-    assert receipt is not None  # noqa: S101 (who pays under a reference has one)
+    payment = held.payment
     if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, held.intent.saver_id)]):
         await note_other_amount(tx, receipt=receipt, amount_cents=payment.amount_cents, intake=held.intake)
         return Effected(Outcome.DUPLICATE, held.intent.saver_id)
@@ -336,9 +334,10 @@ async def _distrust(tx: Tx, held: Held, *, note: str) -> Effected:
     """Move nothing on a contradiction: the callback waits for a person, and so does an intent that is not settled."""
     intent, now = held.intent, held.intake.policy.now
     await steps.witness(tx, intent, held.payment, cause=note, now=now)
-    if intent.state is not IntentState.SETTLED:
+    if not intent.is_definite:
         # It is not asked after any more, but it is given up like any other when its day is over.
         await steps.doubt(tx, intent, reason=note, cause=note, now=now, due_at=intent.expires_at)
+    if intent.state is not IntentState.SETTLED:
         await note_break(tx, intent, suspected_cause=f"M-PESA's callback contradicts it: {note}", now=now)
     return Effected(Outcome.QUARANTINED, intent.saver_id, note)
 
