@@ -201,8 +201,8 @@ def printed_request(api: Running) -> dict[str, Any]:
 
 
 def printed_authorization(api: Running) -> dict[str, str]:
-    header, _, value = wait_for(r"Authorization: Bearer [^']+", lambda: api.output).partition(": ")
-    return {header: value}
+    token = wait_for(r"export TOKEN=\S+\n", lambda: api.output).strip().removeprefix("export TOKEN=")
+    return {"Authorization": f"Bearer {token}"}
 
 
 def wait_for(pattern: str, read: Callable[[], str]) -> str:

@@ -9,6 +9,7 @@ IV   nothing stands still without a reason that somebody can see
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from zanari_api.ledger import accounts, balances, invariants
 from zanari_api.ledger.accounts import FloatAccount
@@ -22,6 +23,8 @@ from zanari_api.transactions.receipts import ReceiptRole
 
 DEFINITE_INTENTS = frozenset({"settled", "failed"})
 DEFINITE_PAYOUTS = frozenset({"settled", "failed"})
+LATE = timedelta(hours=1)
+"""What has been due for so long is not worked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ async def examine(database: Database, emulator: SafaricomEmulator, promises: Pro
             *await _kept(tx, promises),
             *await _floats(tx, emulator, named),
             *await _counted_once(tx, emulator, named),
-            *await _at_rest(tx, named),
+            *await _at_rest(tx, named, now=emulator.now()),
             *[f"500 was answered: {name}, {times} times" for name, times in _faults(promises.done)],
         ]
         told = [f"{one.kind} {one.subject}: {one.suspected_cause}" for one in named]
@@ -103,7 +106,7 @@ async def _counted_once(tx: Tx, emulator: SafaricomEmulator, named: Sequence[Nam
     return broken
 
 
-async def _at_rest(tx: Tx, named: Sequence[Named]) -> list[str]:
+async def _at_rest(tx: Tx, named: Sequence[Named], *, now: datetime) -> list[str]:
     """IV: what is not definite is named."""
     subjects = {one.subject for one in named}
 
@@ -118,7 +121,7 @@ async def _at_rest(tx: Tx, named: Sequence[Named]) -> list[str]:
         *stuck("intent", await queries.list_intents(tx), DEFINITE_INTENTS),
         *stuck("payout", await queries.list_payouts(tx), DEFINITE_PAYOUTS),
         *[
-            f"IV: a {one.kind} callback is still {one.outcome}"
-            for one in await queries.list_unfinished_callbacks(tx)
+            f"IV: a {one.kind} callback is {one.outcome}, and nobody looks at it again"
+            for one in await queries.list_forgotten_callbacks(tx, due_before=now - LATE)
         ],
     ]

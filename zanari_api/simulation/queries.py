@@ -1,6 +1,7 @@
 """What a simulation reads to see whether promises held; it changes nothing."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -22,8 +23,10 @@ LIST_BREAKS: Final[LiteralString] = """
     SELECT kind, subject, amount_cents, suspected_cause FROM mpesa.breaks WHERE closed_at IS NULL ORDER BY opened_at
 """
 
-LIST_UNFINISHED_CALLBACKS: Final[LiteralString] = """
-    SELECT kind, outcome FROM mpesa.callbacks WHERE outcome IN ('received', 'waiting', 'deferred') AND dead_at IS NULL
+# One that is looked at again by itself is on its way; it is given up in the open when its day is over.
+LIST_FORGOTTEN_CALLBACKS: Final[LiteralString] = """
+    SELECT kind, outcome FROM mpesa.callbacks
+     WHERE outcome IN ('received', 'waiting', 'deferred') AND dead_at IS NULL AND (due_at IS NULL OR due_at < $1)
 """
 
 LIST_OVERSETTLED: Final[LiteralString] = """
@@ -58,8 +61,8 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
-    """A callback on which nothing was decided."""
+class Forgotten:
+    """A callback on which nothing was decided, and that nobody looks at again."""
 
     kind: str
     outcome: str
@@ -103,5 +106,6 @@ async def list_breaks(tx: Tx) -> list[Named]:
     return await tx.fetch_all(Named, LIST_BREAKS)
 
 
-async def list_unfinished_callbacks(tx: Tx) -> list[Unfinished]:
-    return await tx.fetch_all(Unfinished, LIST_UNFINISHED_CALLBACKS)
+async def list_forgotten_callbacks(tx: Tx, *, due_before: datetime) -> list[Forgotten]:
+    """Return callbacks that nobody looks at again, though nothing was decided on them."""
+    return await tx.fetch_all(Forgotten, LIST_FORGOTTEN_CALLBACKS, due_before)
