@@ -35,6 +35,9 @@ async def test_safaricom_is_asked_and_what_became_of_it_is_listed(
     listed = await operator("deposits", "reversals")
     assert receipt in listed.out
     assert "paid in error" in listed.out
+    steps = await operator("deposits", "reversal", receipt)
+    assert steps.code == 0
+    assert "requested" in steps.out
     kept = await operator("deposits", "keep", receipt, "--evidence", "the payer agrees")
     assert kept.out == f"The deposit {receipt} stays, and the reversal counts as failed.\n"
     assert await saver.holds() == (50_000, 0, 0)
@@ -48,6 +51,7 @@ async def test_what_cannot_be_reversed_says_why(saver: Saver, operator: CommandB
     assert asked.failure == f"our books have no deposit {nobody}"
     cents = await operator("deposits", "reverse", odd, "--evidence", "x", "--ask")
     assert cents.failure.startswith(f"{odd} is not whole shillings")
+    assert (await operator("deposits", "reversal", odd)).failure == f"no reversal of {odd} was asked for"
     assert (
         await operator("deposits", "keep", odd, "--evidence", "x")
     ).failure == f"no reversal of {odd} was asked for"

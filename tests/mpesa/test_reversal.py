@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,18 @@ import pytest
 from tests.mpesa.reversing import Owing, result, take
 from tests.support.app import SHORTCODE, Api
 from tests.support.savers import Saver, new_receipt
-from zanari_api.mpesa import breaks, deposit_reversal
-from zanari_api.mpesa.deposit_reversal import Asked, Kept
+from zanari_api.daraja.client import DarajaClient
+from zanari_api.daraja.errors import DarajaRefused, Operation, RefusalReason
+from zanari_api.daraja.observing import MetricsObserver
+from zanari_api.daraja.requests import Accepted
+from zanari_api.kit.ids import new_id
+from zanari_api.mpesa import breaks, reversal_acts, reversal_queries
+from zanari_api.mpesa.reversal_acts import Asked, Kept
+from zanari_api.mpesa.reversal_jobs import reversal_job
+from zanari_api.mpesa.reversal_queries import ClaimedReversal
 from zanari_api.mpesa.taking_back import Result, TakenBack
 from zanari_api.runtime.db import Role, Tx
+from zanari_api.runtime.jobs import Claim, Postponement, RowJob
 from zanari_api.sandbox.introduction import introduce
 
 RESULT = "/reversal/result"
@@ -51,7 +60,7 @@ async def work(api: Api) -> None:
 
 async def ask(api: Api, receipt: str) -> Asked:
     async def request(tx: Tx) -> Asked:
-        return await deposit_reversal.request(
+        return await reversal_acts.request(
             tx, receipt=receipt, evidence="paid to us in error", operator="wanjiku", now=api.clock.now()
         )
 
@@ -60,7 +69,7 @@ async def ask(api: Api, receipt: str) -> Asked:
 
 async def keep(api: Api, receipt: str) -> Kept:
     async def work(tx: Tx) -> Kept:
-        return await deposit_reversal.keep(
+        return await reversal_acts.keep(
             tx, receipt=receipt, evidence="the portal shows none", operator="wanjiku", now=api.clock.now()
         )
 
@@ -69,7 +78,7 @@ async def keep(api: Api, receipt: str) -> Kept:
 
 async def by_hand(api: Api, receipt: str) -> TakenBack:
     async def work(tx: Tx) -> TakenBack:
-        return await deposit_reversal.reverse_by_hand(
+        return await reversal_acts.reverse(
             tx, receipt=receipt, evidence="statement of today", operator="wanjiku", now=api.clock.now()
         )
 
@@ -492,7 +501,7 @@ async def test_reversals_are_listed_newest_first(api: Api, saver: Saver) -> None
     receipt = await saver.deposit(50_000)
     await ask(api, receipt)
     async with api.db.transaction(Role.SYSTEM) as tx:
-        found = await deposit_reversal.list_recent(tx, since=api.clock.now() - timedelta(days=1))
+        found = await reversal_acts.list_recent(tx, since=api.clock.now() - timedelta(days=1))
     assert found[0].receipt == receipt
     assert isinstance(found[0].id, UUID)
     assert found[0].shortcode == SHORTCODE
@@ -509,3 +518,120 @@ async def test_a_late_success_of_one_given_up_still_takes_the_money(
     assert await tell(api, result(conversation_id=id_)) == "settled"
     assert await saver.holds() == (0, 0, 0)
     assert await Owing(api)(saver.id) == 0
+
+
+# The work itself
+
+
+def job_of(api: Api) -> RowJob[ClaimedReversal]:
+    return reversal_job(api.app.state.parts.reversing())
+
+
+async def claimed(api: Api, receipt: str) -> ClaimedReversal:
+    """Lease a reversal as a worker does."""
+    now = api.clock.now()
+
+    async def claim(tx: Tx) -> list[ClaimedReversal]:
+        lease = Claim(new_id(), now, now + timedelta(minutes=2), 100)
+        return await reversal_queries.claim_reversals(tx, lease)
+
+    (row,) = [row for row in await api.db.unit_of_work(claim, role=Role.SYSTEM) if row.receipt == receipt]
+    return row
+
+
+async def test_a_lease_keeps_other_workers_away_until_it_is_over(api: Api, saver: Saver) -> None:
+    receipt = await saver.deposit(50_000)
+    await ask(api, receipt)
+    first = await claimed(api, receipt)
+    assert first.attempts == 1
+    await work(api)
+    assert await state_of(api, receipt) == ("requested", None)
+    api.clock.advance(minutes=3)
+    assert (await claimed(api, receipt)).attempts == 2
+    api.clock.advance(minutes=3)
+    await work(api)
+    assert (await state_of(api, receipt))[0] != "requested"
+
+
+async def test_a_worker_that_lost_its_lease_sends_nothing(api: Api, saver: Saver) -> None:
+    receipt = await paid(api, saver)
+    await ask(api, receipt)
+    row = await claimed(api, receipt)
+    await api.alter("UPDATE mpesa.reversals SET lease_id = gen_random_uuid() WHERE receipt = $1", receipt)
+    await job_of(api).work(row)
+    assert await state_of(api, receipt) == ("requested", None)
+    assert api.emulator.books.reversal_of(receipt) is None
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "http_error"])
+async def test_a_worker_that_lost_its_lease_meanwhile_writes_nothing(
+    api: Api, saver: Saver, fault: str
+) -> None:
+    receipt = await saver.deposit(50_000)
+    await ask(api, receipt)
+    row = replace(await claimed(api, receipt), state="submitting")
+    await api.alter("UPDATE mpesa.reversals SET lease_id = gen_random_uuid() WHERE receipt = $1", receipt)
+    await job_of(api).work(row)
+    assert (await state_of(api, receipt))[0] == "requested"
+    assert await breaks_about(api, receipt) == []
+
+
+@pytest.mark.parametrize("refused", [False, True])
+async def test_a_reply_after_the_lease_was_lost_changes_nothing(
+    api: Api, saver: Saver, *, refused: bool
+) -> None:
+    receipt = await paid(api, saver)
+    await ask(api, receipt)
+    row = await claimed(api, receipt)
+    parts = api.app.state.parts.reversing()
+
+    class Robbed(DarajaClient):
+        """A client whose caller loses the lease while it waits for the reply."""
+
+        async def reverse(self, **asked: Any) -> Accepted:
+            accepted = await super().reverse(**asked)
+            await api.alter(
+                "UPDATE mpesa.reversals SET lease_id = gen_random_uuid() WHERE receipt = $1", receipt
+            )
+            if refused:
+                raise DarajaRefused(
+                    Operation.REVERSAL, RefusalReason.BAD_REQUEST, error_code=None, http_status=400
+                )
+            return accepted
+
+    robbed = Robbed(
+        parts.daraja.config,
+        database=api.db,
+        service_keys=api.runtime.service_keys,
+        clock=api.clock,
+        observer=MetricsObserver(api.runtime.metrics),
+    )
+    await reversal_job(replace(parts, daraja=robbed)).work(row)
+    await robbed.close()
+    (stored,) = await api.rows(
+        "SELECT state, conversation_id FROM mpesa.reversals WHERE receipt = $1", receipt
+    )
+    assert stored["conversation_id"] is None
+    assert stored["state"] in {"submitting", "settled"}
+
+
+async def test_work_that_fails_is_put_off_and_at_last_left_to_a_person(api: Api, saver: Saver) -> None:
+    receipt = await saver.deposit(50_000)
+    await ask(api, receipt)
+    later = api.clock.now() + timedelta(minutes=1)
+    for dead in (False, True):
+        row = await claimed(api, receipt)
+
+        async def put_off(tx: Tx, row: ClaimedReversal = row, *, dead: bool = dead) -> None:
+            await job_of(api).postpone(tx, row, Postponement(later, "KeyError", dead))
+
+        await api.db.unit_of_work(put_off, role=Role.SYSTEM)
+        async with api.db.transaction(Role.SYSTEM) as tx:
+            assert (await job_of(api).count(tx, later)).dead == int(dead)
+        api.clock.advance(minutes=2)
+    (stored,) = await api.rows("SELECT last_error FROM mpesa.reversals WHERE receipt = $1", receipt)
+    assert stored["last_error"] == "KeyError"
+    # A person ends it, and it is no longer among what waits for one.
+    assert await keep(api, receipt) is Kept.KEPT
+    async with api.db.transaction(Role.SYSTEM) as tx:
+        assert (await job_of(api).count(tx, later)).dead == 0

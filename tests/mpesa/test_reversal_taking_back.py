@@ -11,6 +11,8 @@ from tests.support.collecting import Collector
 from tests.support.savers import Saver, answered, new_receipt
 from zanari_api.ledger import accounts
 from zanari_api.mpesa.taking_back import Result
+from zanari_api.runtime.db import Role
+from zanari_api.transactions import receipts
 
 
 @pytest.fixture
@@ -237,3 +239,16 @@ async def test_the_payment_of_a_collection_is_taken_back_like_any_other(api: Api
     assert await saver.holds() == (0, 0, 0)
     assert await owed(saver.id) == 0
     assert (await saver.transaction(row))["status"] == "reversed"
+
+
+async def test_a_deposit_that_is_booked_while_it_is_looked_for_is_taken_back(api: Api, saver: Saver) -> None:
+    receipt = new_receipt()
+    async with api.db.transaction(Role.SYSTEM) as tx:
+        await receipts.lock(tx, [receipt])
+        paying = asyncio.create_task(saver.deposit(50_000, receipt=receipt))
+        await api.until_a_statement_waits()
+        taking = asyncio.create_task(take(api, receipt))
+        await asyncio.sleep(0.2)
+    await paying
+    assert (await taking).result is Result.TAKEN_BACK
+    assert await saver.holds() == (0, 0, 0)

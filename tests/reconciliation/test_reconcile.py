@@ -14,11 +14,11 @@ from tests.support.savers import new_receipt
 from tests.support.two_books import assert_books_agree
 from zanari_api.kit.clock import eat_date
 from zanari_api.ledger.accounts import FloatAccount
-from zanari_api.mpesa import callback_jobs, deposit_reversal, fees, float_service
+from zanari_api.mpesa import callback_jobs, fees, float_service, reversal_acts
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.callback_jobs import CallbackWork
-from zanari_api.mpesa.deposit_reversal import Asked
 from zanari_api.mpesa.float_service import Booked, Move, Place
+from zanari_api.mpesa.reversal_acts import Asked
 from zanari_api.reconciliation.service import Reconciling, reconcile
 from zanari_api.runtime.db import Role, Tx
 from zanari_api.runtime.jobs import run_round
@@ -286,7 +286,7 @@ async def test_a_reversal_whose_outcome_nobody_knows_is_suspected(fresh: Api, co
     receipt = await pay(fresh, 40_000)
 
     async def request(tx: Tx) -> Asked:
-        return await deposit_reversal.request(
+        return await reversal_acts.request(
             tx, receipt=receipt, evidence="in error", operator="wanjiku", now=fresh.clock.now()
         )
 

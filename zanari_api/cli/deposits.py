@@ -9,8 +9,8 @@ from zanari_api.cli.session import Operation, OperatorOption, named, operating
 from zanari_api.cli.terminal import fail, run, say, table
 from zanari_api.kit.money import format_kes
 from zanari_api.kit.receipt import parse_receipt
-from zanari_api.mpesa import deposit_reversal
-from zanari_api.mpesa.deposit_reversal import Asked, Kept
+from zanari_api.mpesa import reversal_acts
+from zanari_api.mpesa.reversal_acts import Asked, Kept
 from zanari_api.mpesa.taking_back import Result, TakenBack
 from zanari_api.runtime.db import Role, Tx
 
@@ -52,11 +52,31 @@ def reversals(days: Annotated[int, typer.Option(min=1, help="Asked for within so
     run(_list(days))
 
 
+@app.command()
+def reversal(receipt: Receipt) -> None:
+    """Show every step of the newest reversal that was asked for of a deposit, with its cause."""
+    run(_steps(_receipt(receipt)))
+
+
+async def _steps(receipt: str) -> None:
+    async with operating() as o, o.database.transaction(Role.SYSTEM) as tx:
+        steps = await reversal_acts.find_steps(tx, receipt=receipt)
+    if not steps:
+        fail(f"no reversal of {receipt} was asked for")
+    table(
+        ("when", "state", "cause", "callback"),
+        [
+            (each.happened_at.isoformat(timespec="seconds"), each.state, each.cause, each.callback_id)
+            for each in steps
+        ],
+    )
+
+
 async def _reverse(receipt: str, *, evidence: str, operator: str) -> None:
     async with operating(operator) as o:
 
         async def take(tx: Tx) -> TakenBack:
-            return await deposit_reversal.reverse_by_hand(
+            return await reversal_acts.reverse(
                 tx, receipt=receipt, evidence=evidence, operator=o.operator, now=o.clock.now()
             )
 
@@ -74,7 +94,7 @@ async def _ask(receipt: str, *, evidence: str, operator: str) -> None:
     async with operating(operator) as o:
 
         async def request(tx: Tx) -> Asked:
-            return await deposit_reversal.request(
+            return await reversal_acts.request(
                 tx, receipt=receipt, evidence=evidence, operator=o.operator, now=o.clock.now()
             )
 
@@ -96,7 +116,7 @@ async def _keep(receipt: str, *, evidence: str, operator: str) -> None:
     async with operating(operator) as o:
 
         async def settle(tx: Tx) -> Kept:
-            return await deposit_reversal.keep(
+            return await reversal_acts.keep(
                 tx, receipt=receipt, evidence=evidence, operator=o.operator, now=o.clock.now()
             )
 
@@ -117,7 +137,7 @@ async def _list(days: int) -> None:
 
 async def _print(o: Operation, days: int) -> None:
     async with o.database.transaction(Role.SYSTEM) as tx:
-        found = await deposit_reversal.list_recent(tx, since=o.clock.now() - timedelta(days=days))
+        found = await reversal_acts.list_recent(tx, since=o.clock.now() - timedelta(days=days))
     if not found:
         say(f"No reversal was asked for within {days} days.")
         return

@@ -98,7 +98,7 @@ MARK_REQUESTED: Final[LiteralString] = """
 
 MARK_UNRESOLVED: Final[LiteralString] = """
     UPDATE mpesa.reversals
-       SET state = 'unresolved', reason = $2, due_at = NULL, lease_id = NULL, lease_until = NULL
+       SET state = 'unresolved', reason = $2, due_at = NULL, dead_at = NULL, lease_id = NULL, lease_until = NULL
      WHERE id = $1 AND state NOT IN ('settled', 'failed')
     RETURNING id
 """
@@ -106,13 +106,14 @@ MARK_UNRESOLVED: Final[LiteralString] = """
 MARK_FINISHED: Final[LiteralString] = """
     UPDATE mpesa.reversals
        SET state = $2, reason = $3, reversal_receipt = coalesce($4, reversal_receipt), finished_at = $5,
-           due_at = NULL, lease_id = NULL, lease_until = NULL
+           due_at = NULL, dead_at = NULL, lease_id = NULL, lease_until = NULL
      WHERE id = $1
 """
 
 POSTPONE_REVERSAL: Final[LiteralString] = """
     UPDATE mpesa.reversals
-       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3::timestamptz END, lease_id = NULL, lease_until = NULL
+       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3::timestamptz END, lease_id = NULL,
+           lease_until = NULL
      WHERE id = $1 AND lease_id = $2
 """
 
