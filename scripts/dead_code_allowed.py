@@ -6,6 +6,7 @@ out of the search (pyproject.toml).
 
 # Read by a library: Pydantic, limits, uvicorn, the standard library.
 _.model_config
+_.width
 _.STORAGE_SCHEME
 _.base_exceptions
 _.check

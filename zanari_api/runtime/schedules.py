@@ -38,7 +38,7 @@ RELEASE: Final[LiteralString] = """
 """
 
 LIST_LATE: Final[LiteralString] = """
-    SELECT name, next_run_at, last_finished_at FROM runtime.schedules WHERE next_run_at <= $1 ORDER BY name
+    SELECT name FROM runtime.schedules WHERE next_run_at <= $1 ORDER BY name
 """
 
 
@@ -70,8 +70,6 @@ class LateSchedule:
     """A schedule whose time has come and that has not begun."""
 
     name: str
-    next_run_at: datetime
-    last_finished_at: datetime | None
 
 
 async def register(database: Database, schedules: Sequence[Schedule], *, now: datetime) -> None:
