@@ -32,7 +32,7 @@ def path_of(kind: CallbackKind) -> str:
     return CALLBACK_PATHS[kind][1]
 
 
-def body_of(kind: CallbackKind, **more: object) -> bytes:
+def body_of(kind: CallbackKind, **more: Any) -> bytes:
     """Return a body of a kind, as published, that is nothing like any other while `more` is not."""
     if kind in SAMPLES:
         return json.dumps(sample(SAMPLES[kind]) | more, default=str).encode()

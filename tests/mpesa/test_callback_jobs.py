@@ -188,7 +188,7 @@ async def test_what_matches_nothing_yet_is_looked_at_again_ever_less_often(api: 
     kind = CallbackKind.REVERSAL_RESULT
     body = body_of(kind, Overtook="its reply")
     await api.call_back(path_of(kind), body)
-    waits = []
+    waits: list[timedelta] = []
     for _ in range(40):
         row = await kept(api, kind, body)
         assert (row["outcome"], row["attempts"]) == ("waiting", 0)

@@ -230,6 +230,7 @@ async def test_a_list_of_our_own_takes_the_place_of_the_published_one(serve: Ser
             "::ffff:203.0.113.77": 200,
             "2001:db8::1": 200,
             "2001:db8::2": 403,
+            "no address": 403,
             LISTED: 403,
         }.items():
             response = await called_from(strict, address, kind, body_of(kind))

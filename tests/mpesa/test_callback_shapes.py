@@ -10,7 +10,11 @@ from zanari_api.mpesa.inbox import CallbackKind
 
 
 @pytest.mark.parametrize("kind", CallbackKind, ids=str)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(body=callback_bodies)
 async def test_no_body_is_too_strange_to_be_taken_in(api: Api, kind: CallbackKind, body: bytes) -> None:
     response = await api.call_back(CALLBACK_PATHS[kind][1], body)

@@ -468,6 +468,9 @@ async def test_a_pull_that_breaks_off_keeps_what_it_got(told: Api, scripted: Scr
     assert await saver.holds() == (500_000, 0, 0)
     (known,) = await told.rows("SELECT pulled_until FROM mpesa.pulls WHERE shortcode = $1", SHORTCODE)
     assert known["pulled_until"] is None
+    await worker_of(told.app.state.parts).read_facts()
+    gauge, labels = "zanari_pulled_until_timestamp_seconds", {"shortcode": SHORTCODE}
+    assert told.runtime.metrics.registry.get_sample_value(gauge, labels) is None
     assert [call.body["OffSetValue"] for call in scripted.calls(PULL)][:2] == ["0", "100"]
 
 
