@@ -12,6 +12,7 @@ from tests.support.app import B2C_SHORTCODE, SHORTCODE, Api
 from tests.support.prompts import Prompter
 from tests.support.savers import new_receipt
 from tests.support.two_books import assert_books_agree
+from zanari_api.daraja.errors import DarajaUnavailable, Hindrance, Operation
 from zanari_api.kit.clock import eat_date
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import callback_jobs, fees, float_service, reversal_acts
@@ -269,6 +270,33 @@ async def test_every_break_in_the_list_has_age_amount_cause_and_command(
         assert found.opened_at <= fresh.clock.now()
         assert found.suspected_cause
         assert found.command.startswith("zanari ")
+
+
+async def test_lost_payments_are_recovered_before_the_books_are_compared(
+    fresh: Api, parts: Reconciling
+) -> None:
+    await pay(fresh, 12_345, lose=True)
+    (delivery,) = [one for one in fresh.emulator.deliveries if one.kind == "c2b_confirmation"]
+
+    async def recover() -> None:
+        await fresh.client.post(delivery.url, content=delivery.body)
+
+    said: list[str] = []
+    report = await reconcile(replace(parts, recover=recover), progress=said.append)
+    assert report.is_clean
+    assert said[0] == "recovering payments whose confirmation never came"
+
+
+async def test_where_nothing_can_be_recovered_the_books_are_compared_all_the_same(
+    fresh: Api, parts: Reconciling
+) -> None:
+    async def recover() -> None:
+        raise DarajaUnavailable(Operation.PULL_QUERY, Hindrance.NOT_REACHED)
+
+    said: list[str] = []
+    report = await reconcile(replace(parts, recover=recover), progress=said.append)
+    assert report.is_clean
+    assert "Safaricom did not list the payments; going on without" in said
 
 
 async def test_a_prompt_whose_outcome_nobody_knows_is_suspected(fresh: Api, compare: Reconcile) -> None:

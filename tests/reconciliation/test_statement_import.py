@@ -180,6 +180,14 @@ async def test_a_reversal_by_safaricoms_own_hand_takes_the_deposit_back_by_apply
     assert row["status"] == "reversed"
 
 
+async def test_a_reversal_of_what_is_in_suspense_is_for_a_person(fresh: Api, imported: Import) -> None:
+    receipt = await pay(fresh, 20_000, reference="rent")
+    await fresh.emulator.reverse(receipt)
+    came = await imported(apply=True)
+    assert kinds(came) == {"unknown_withdrawal": -20_000}
+    assert list(came.applied) == []
+
+
 async def test_a_deposit_taken_back_by_hand_matches_its_line_without_knowing_its_receipt(
     fresh: Api, imported: Import
 ) -> None:
