@@ -152,7 +152,7 @@ class Settings(BaseSettings):
     """Addresses or networks that callbacks may come from. Unset: those that Safaricom publishes."""
 
     mpesa_ip_allowlist_enforced: Annotated[bool | None, BeforeValidator(_blank_is_unset)] = None
-    """Refuse callbacks from elsewhere (403), or only report them. Unset: refuse where MPESA_ENVIRONMENT is production."""
+    """Refuse callbacks from elsewhere (403), or report them. Unset: refuse where MPESA_ENVIRONMENT is production."""
 
     mpesa_pull_method: Literal["GET", "POST"] = "GET"
     """The HTTP method of Daraja's pull query, which its documents and its users describe differently."""
