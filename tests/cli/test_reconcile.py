@@ -147,6 +147,17 @@ async def test_money_moves_and_leaves_once_per_receipt(api: Api, operator: Comma
     assert funded.code == 0
 
 
+async def test_a_move_is_booked_for_when_it_happened(api: Api, operator: CommandBeside) -> None:
+    receipt = new_receipt()
+    verb = ("float", "fund", "600001:utility", "--amount", "3", "--receipt", receipt)
+    assert (await operator(*verb, "--at", "2024-02-29 12:00:00")).code == 0
+    (row,) = await api.rows("SELECT event_at FROM mpesa.float_moves WHERE receipt = $1", receipt)
+    assert row["event_at"] == datetime(2024, 2, 29, 9, 0, tzinfo=UTC)
+    refused = await operator(*verb, "--at", "2099-01-01 00:00")
+    assert refused.failure == "2099-01-01 00:00:00 in East Africa Time is still to come"
+    await operator("float", "defund", "600001:utility", "--amount", "3", "--receipt", new_receipt())
+
+
 async def test_a_savers_receipt_and_nonsense_are_refused(saver: Saver, operator: CommandBeside) -> None:
     receipt = await saver.deposit(10_000)
     done = await operator("float", "fund", "600000:utility", "--amount", "1", "--receipt", receipt)

@@ -79,7 +79,12 @@ async def keep(api: Api, receipt: str) -> Kept:
 async def by_hand(api: Api, receipt: str) -> TakenBack:
     async def work(tx: Tx) -> TakenBack:
         return await reversal_acts.reverse(
-            tx, receipt=receipt, evidence="statement of today", operator="wanjiku", now=api.clock.now()
+            tx,
+            receipt=receipt,
+            evidence="statement of today",
+            operator="wanjiku",
+            event_at=api.clock.now(),
+            now=api.clock.now(),
         )
 
     return await api.db.unit_of_work(work, role=Role.SYSTEM)

@@ -1,10 +1,11 @@
 """`zanari deposits`: takes deposits back, by asking Safaricom to or because M-PESA did. History stays as it is."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from zanari_api.cli.moments import AtOption, moment
 from zanari_api.cli.session import Operation, OperatorOption, named, operating
 from zanari_api.cli.terminal import fail, run, say, table
 from zanari_api.kit.money import format_kes
@@ -26,6 +27,7 @@ Evidence = Annotated[
 def reverse(
     receipt: Receipt,
     evidence: Evidence,
+    at: AtOption = None,
     operator: OperatorOption = None,
     *,
     ask: Annotated[
@@ -36,8 +38,10 @@ def reverse(
 
     Without --ask it is booked at once, by your evidence. With --ask nothing moves here until Safaricom's result.
     """
-    act = _ask if ask else _reverse
-    run(act(_receipt(receipt), evidence=_evidence(evidence), operator=named(operator)))
+    if ask:
+        run(_ask(_receipt(receipt), evidence=_evidence(evidence), operator=named(operator)))
+    else:
+        run(_reverse(_receipt(receipt), evidence=_evidence(evidence), at=at, operator=named(operator)))
 
 
 @app.command()
@@ -72,12 +76,14 @@ async def _steps(receipt: str) -> None:
     )
 
 
-async def _reverse(receipt: str, *, evidence: str, operator: str) -> None:
+async def _reverse(receipt: str, *, evidence: str, at: datetime | None, operator: str) -> None:
     async with operating(operator) as o:
+        now = o.clock.now()
+        event_at = moment(at, now=now)
 
         async def take(tx: Tx) -> TakenBack:
             return await reversal_acts.reverse(
-                tx, receipt=receipt, evidence=evidence, operator=o.operator, now=o.clock.now()
+                tx, receipt=receipt, evidence=evidence, operator=o.operator, event_at=event_at, now=now
             )
 
         taken = await o.database.unit_of_work(take, role=Role.SYSTEM)

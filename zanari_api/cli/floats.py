@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from zanari_api.cli.moments import AtOption, moment
 from zanari_api.cli.session import OperatorOption, named, operating
 from zanari_api.cli.terminal import fail, run, say, table
 from zanari_api.kit.money import format_kes, parse_kes
@@ -40,15 +41,19 @@ def open_float(
 
 
 @app.command()
-def fund(place: Target, amount: Amount, receipt: Receipt, operator: OperatorOption = None) -> None:
+def fund(
+    place: Target, amount: Amount, receipt: Receipt, at: AtOption = None, operator: OperatorOption = None
+) -> None:
     """Book money that came from the company's bank into an account of ours."""
-    run(_book(None, place, amount, receipt, operator=named(operator)))
+    run(_book(None, place, amount, receipt, at=at, operator=named(operator)))
 
 
 @app.command()
-def defund(place: Target, amount: Amount, receipt: Receipt, operator: OperatorOption = None) -> None:
+def defund(
+    place: Target, amount: Amount, receipt: Receipt, at: AtOption = None, operator: OperatorOption = None
+) -> None:
     """Book money that went from an account of ours to the company's bank."""
-    run(_book(place, None, amount, receipt, operator=named(operator)))
+    run(_book(place, None, amount, receipt, at=at, operator=named(operator)))
 
 
 @app.command()
@@ -57,10 +62,11 @@ def move(
     target: Annotated[str, typer.Option("--to", help=AT)],
     amount: Amount,
     receipt: Receipt,
+    at: AtOption = None,
     operator: OperatorOption = None,
 ) -> None:
     """Book money that moved from one account of ours to another."""
-    run(_book(source, target, amount, receipt, operator=named(operator)))
+    run(_book(source, target, amount, receipt, at=at, operator=named(operator)))
 
 
 async def _list() -> None:
@@ -93,9 +99,17 @@ async def _open(shortcode: str, *, operator: str) -> None:
     say(f"The accounts of {place.shortcode} are open.")
 
 
-async def _book(source: str | None, target: str | None, amount: str, receipt: str, *, operator: str) -> None:
+async def _book(
+    source: str | None,
+    target: str | None,
+    amount: str,
+    receipt: str,
+    *,
+    at: datetime | None,
+    operator: str,
+) -> None:
     async with operating(operator) as o:
-        booking = _read(source, target, amount, receipt, now=o.clock.now())
+        booking = _read(source, target, amount, receipt, at=moment(at, now=o.clock.now()))
 
         async def book(tx: Tx) -> Booked:
             return await float_service.book(tx, booking, operator=o.operator)
@@ -113,14 +127,14 @@ async def _book(source: str | None, target: str | None, amount: str, receipt: st
             fail(f"{booking.receipt} is a saver's payment; nothing moved")
 
 
-def _read(source: str | None, target: str | None, amount: str, receipt: str, *, now: datetime) -> Move:
+def _read(source: str | None, target: str | None, amount: str, receipt: str, *, at: datetime) -> Move:
     try:
         return Move(
             source=None if source is None else parse_place(source),
             target=None if target is None else parse_place(target),
             amount_cents=parse_kes(amount.replace(",", "")),
             receipt=parse_receipt(receipt),
-            event_at=now,
+            event_at=at,
         )
     except ValueError as error:
         fail(str(error))

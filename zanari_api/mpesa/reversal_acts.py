@@ -96,14 +96,19 @@ async def request(tx: Tx, *, receipt: str, evidence: str, operator: str, now: da
     return Asked.REQUESTED
 
 
-async def reverse(tx: Tx, *, receipt: str, evidence: str, operator: str, now: datetime) -> TakenBack:
-    """Take a deposit back by an operator's evidence, and end the reversal that may be under way. Audited."""
+async def reverse(
+    tx: Tx, *, receipt: str, evidence: str, operator: str, event_at: datetime, now: datetime
+) -> TakenBack:
+    """Take a deposit back by an operator's evidence, and end the reversal that may be under way. Audited.
+
+    `event_at` is when M-PESA took it back.
+    """
     proof = Proof(
         cause=ReversalCause.OPERATOR,
         text=evidence,
         reversal_receipt=None,
         callback_id=None,
-        event_at=now,
+        event_at=event_at,
     )
     taken = await taking_back.take_back(tx, receipt=receipt, amount_cents=None, proof=proof, now=now)
     if taken.result is not taking_back.Result.TAKEN_BACK:

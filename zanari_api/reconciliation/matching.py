@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
 
+from zanari_api.kit.clock import EAT
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.ledger.moments import Moved
 from zanari_api.mpesa.breaks import BreakKind
@@ -151,10 +152,9 @@ def _ours(day: Day, line: Line, *, amount: str) -> tuple[str, str]:
         if pending.place == day.place and pending.effect_cents == line.change_cents:
             return f"{pending.what}, of just this amount", _ends(pending, line)
     verb = "fund" if line.change_cents > 0 else "defund"
-    return (
-        "money of our own that moved and that nobody booked",
-        f"zanari float {verb} {day.place} --amount {amount} --receipt {line.receipt}, or: float move",
-    )
+    at = f"{line.completed_at.astimezone(EAT):%Y-%m-%d %H:%M:%S}"
+    command = f"zanari float {verb} {day.place} --amount {amount} --receipt {line.receipt} --at '{at}'"
+    return "money of our own that moved and that nobody booked", f"{command}, or: float move"
 
 
 def _ends(pending: Pending, line: Line) -> str:
