@@ -482,6 +482,8 @@ async def test_a_question_that_timed_out_is_noted_and_its_answer_still_counts(ap
     assert await told.tell(answer, path="/status/result") == ("settled", None)
     unknown = echo | {"OriginalConversationID": str(uuid4())}
     assert await told.tell(unknown, path="/status/timeout") == ("noted", None)
+    by_receipt = {"CommandID": "TransactionStatusQuery", "TransactionID": new_receipt()}
+    assert await told.tell(by_receipt, path="/status/timeout") == ("noted", None)
 
 
 async def test_every_fault_of_a_question_only_costs_time(api: Api) -> None:
