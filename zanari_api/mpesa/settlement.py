@@ -15,6 +15,7 @@ from zanari_api.deposits import service as deposits
 from zanari_api.deposits.rows import Channel, Intent, IntentState, Payment, Purpose
 from zanari_api.deposits.service import Destination
 from zanari_api.goals import service as goals
+from zanari_api.kit.clock import eat_date
 from zanari_api.mpesa import breaks, lost_numbers
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.discrepancies import note_other_amount
@@ -149,7 +150,9 @@ async def note_break(tx: Tx, intent: Intent, *, suspected_cause: str, now: datet
         subject=f"intent:{intent.id}",
         amount_cents=intent.amount_cents,
         suspected_cause=suspected_cause,
-        command="zanari reconcile; then, with the statement of that day, zanari breaks close",
+        command=f"zanari statement import FILE --shortcode {intent.shortcode}"
+        f" --date {eat_date(intent.submitting_at or intent.not_before)} --apply;"
+        " where it is not there: zanari breaks resolve ID --evidence TEXT",
         now=now,
         shortcode=intent.shortcode,
     )
