@@ -184,18 +184,38 @@ SYSTEM_ONLY = {
     "runtime.crypto.INSERT_DATA_KEY",
     "runtime.migrations.LIST_APPLIED",
     "runtime.migrations.LIST_APPLIED_VERSIONS",
+    "runtime.audit.INSERT_ACT",
+    "runtime.schedules.LEASE",
+    "runtime.schedules.LIST_LATE",
+    "runtime.schedules.REGISTER",
+    "runtime.schedules.RELEASE",
+    "simulation.queries.LIST_BREAKS",
+    "simulation.queries.LIST_FORGOTTEN_CALLBACKS",
+    "simulation.queries.LIST_RECEIPTS",
     "transactions.receipts.CLAIM_RECEIPTS",
     "transactions.receipts.FIND_RECEIPTS",
     "users.link_queries.RENEW_PROOF",
-    "users.queries.END_LINK",
     "users.queries.INSERT_LINK",
     "users.queries.INSERT_SAVER",
 }
 
 OUR_SCHEMAS = {"ledger", "savings", "mpesa", "runtime"}
 
-# Two rows, read once by each process.
-READ_WHOLE = {"runtime.crypto.FIND_DATA_KEYS"}
+READ_WHOLE = {
+    # Two rows, read once by each process.
+    "runtime.crypto.FIND_DATA_KEYS",
+    # A row for each schedule, of which there are a dozen.
+    "runtime.schedules.LIST_LATE",
+    # A simulation's own database, which is read from end to end when the simulation is over.
+    "simulation.queries.LIST_BREAKS",
+    "simulation.queries.LIST_FEED_IDS",
+    "simulation.queries.LIST_FORGOTTEN_CALLBACKS",
+    "simulation.queries.LIST_INTENTS",
+    "simulation.queries.LIST_OVERSETTLED",
+    "simulation.queries.LIST_PAYOUTS",
+    "simulation.queries.LIST_RECEIPTS",
+    "simulation.queries.LIST_SPENDS",
+}
 
 COUNT_PARAMETERS = """
     SELECT cardinality(parameter_types) FROM pg_prepared_statements WHERE name = 'statement'
