@@ -101,7 +101,7 @@ async def state_of(api: Api, receipt: str) -> tuple[str, str | None]:
 async def steps_of(api: Api, receipt: str) -> list[str]:
     rows = await api.rows(
         "SELECT e.state, e.cause FROM mpesa.reversal_events AS e JOIN mpesa.reversals AS r ON r.id = e.reversal_id"
-        " WHERE r.receipt = $1 ORDER BY e.happened_at, e.id",
+        " WHERE r.receipt = $1 ORDER BY e.id",
         receipt,
     )
     return [f"{row['state']}: {row['cause']}" for row in rows]

@@ -49,11 +49,12 @@ LIST_RECENT: Final[LiteralString] = """
      LIMIT $2
 """
 
+# In the order of writing, which the reversal's lock decides: a result's own time may be before the reply's.
 LIST_EVENTS: Final[LiteralString] = """
     SELECT state, cause, callback_id, happened_at
       FROM mpesa.reversal_events
      WHERE reversal_id = $1
-     ORDER BY happened_at, id
+     ORDER BY id
 """
 
 CLAIM_REVERSALS: Final[LiteralString] = """
