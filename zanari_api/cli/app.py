@@ -2,7 +2,9 @@
 
 import json
 import secrets
+import shlex
 import string
+import sys
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -246,7 +248,7 @@ async def _dev(settings: Settings) -> None:
                 except (NotSeeded, DarajaError) as reason:
                     progress(f"Serving {base_url}. The demo saver could not be made: {reason}")
                     return
-                say(demo.instructions(made, receipt=new_receipt()))
+                say(demo.instructions(made, receipt=new_receipt(), command=command_name()))
 
             await serving.serve(app, env.settings, listener, on_ready=ready, console=True)
 
@@ -287,6 +289,16 @@ async def _migrate(*, dry_run: bool) -> None:
     say(f"{len(plan.pending)} {done}." if plan.pending else "Nothing to do: the database is up to date.")
     if plan.ahead:
         say(f"The database is ahead of this build by {', '.join(plan.ahead)}; it can be served from.")
+
+
+def command_name() -> str:
+    """Return the command as a person typed it, so that what is printed can be pasted."""
+    started = Path(sys.argv[0])
+    if started.name != "zanari":
+        return "zanari"
+    return shlex.quote(
+        str(started.relative_to(Path.cwd()) if started.is_relative_to(Path.cwd()) else started)
+    )
 
 
 def new_receipt() -> str:

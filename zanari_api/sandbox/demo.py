@@ -91,8 +91,8 @@ async def _json(client: httpx.AsyncClient, method: str, path: str, body: object 
     return response.json()
 
 
-def instructions(demo: Demo, *, receipt: str) -> str:
-    """Return what to read, what to paste and what to look at then."""
+def instructions(demo: Demo, *, receipt: str, command: str) -> str:
+    """Return what to read, what to paste and what to look at then. `command` is how ours was started."""
     body = spend_body(receipt=receipt, amount="147")
     authorization = '-H "Authorization: Bearer $TOKEN"'
     return f"""
@@ -101,7 +101,7 @@ Zanari is serving {demo.base_url}, with its worker; an emulator of Safaricom lis
   API docs      {demo.base_url}/docs
   demo saver    +{DEMO_PHONE}, KES 500 deposited, goal "{DEMO_GOAL}"
 
-Spend KES 147 at a shop: paste this (its signature is good for five minutes; `zanari spend` makes new ones)
+Spend KES 147 at a shop: paste this (its signature is good for five minutes; `{command} spend` makes new ones)
 
 {curl(demo, body)}
 
@@ -117,9 +117,9 @@ Deposit KES 200 by a prompt on the saver's phone, then press its buttons
 
 curl -s {demo.base_url}/api/v1/mpesa/deposits {authorization} \\
   -H "Idempotency-Key: $(date +%s%N)" -H 'Content-Type: application/json' -d '{{"amount_cents": 20000}}'
-zanari phone prompts          # what is on the emulated phones
-zanari phone approve          # or: cancel, wrong-pin, time-out
-zanari phone --help           # pay the paybill, lose a callback, look at Safaricom's books
+{command} phone prompts    # what is on the emulated phones
+{command} phone approve    # or: cancel, wrong-pin, time-out
+{command} phone --help     # pay the paybill, lose a callback, look at Safaricom's books
 
-`zanari reconcile` compares our books with Safaricom's. Ctrl-C stops everything; the data stays in .zanari/.
+`{command} reconcile` compares our books with Safaricom's. Ctrl-C stops everything; the data stays in .zanari/.
 """

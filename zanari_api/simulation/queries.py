@@ -20,7 +20,8 @@ LIST_PAYOUTS: Final[LiteralString] = "SELECT id, state FROM savings.payouts"
 LIST_FEED_IDS: Final[LiteralString] = "SELECT id FROM savings.transactions"
 
 LIST_BREAKS: Final[LiteralString] = """
-    SELECT kind, subject, amount_cents, suspected_cause FROM mpesa.breaks WHERE closed_at IS NULL ORDER BY opened_at
+    SELECT kind, subject, shortcode, account, amount_cents, suspected_cause
+      FROM mpesa.breaks WHERE closed_at IS NULL ORDER BY opened_at
 """
 
 # One that is looked at again by itself is on its way; it is given up in the open when its day is over.
@@ -56,6 +57,8 @@ class Named:
 
     kind: str
     subject: str
+    shortcode: str | None
+    account: str | None
     amount_cents: int | None
     suspected_cause: str
 
