@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 SQUAWK := $(BIN)/squawk supabase/migrations/*.sql
 # Where money is counted, next to nothing may go untested.
 MONEY := */ledger/*,*/roundups/*,*/deposits/*,*/payouts/*,*/mpesa/*,*/goals/*
+# Each process of the tests brings a Postgres of its own; a file stays within one.
+JOBS ?= 2
+IN_PARALLEL := --numprocesses=$(JOBS) --dist=loadfile
 OLDER_POSTGRES := 15 17
 ON_OLDER_POSTGRES := tests/ledger tests/database tests/runtime/test_migrations.py
 
@@ -36,8 +39,8 @@ run: setup ## Serve the API with a demo saver, its database included (PORT=8000)
 ##@ Check
 
 .PHONY: test
-test: setup ## Run all tests (Postgres 18)
-	@$(BIN)/pytest
+test: setup ## Run all tests (Postgres 18; JOBS=2 processes)
+	@$(BIN)/pytest $(IN_PARALLEL)
 
 .PHONY: check
 check: setup tools format-check lint types layers migrations-lint dead-code spelling supabase coverage older-postgres ## Run every check, all tests with coverage, the database's on Postgres 15 and 17 too
@@ -114,7 +117,7 @@ supabase: setup
 .PHONY: coverage
 coverage: setup
 	@echo "==> Tests with branch coverage"
-	@$(BIN)/coverage erase && $(BIN)/coverage run $(BIN)/pytest
+	@$(BIN)/coverage erase && $(BIN)/coverage run $(BIN)/pytest $(IN_PARALLEL)
 	@$(BIN)/coverage combine --quiet 2>/dev/null; rm -f .coverage.*
 	@$(BIN)/coverage report && $(BIN)/coverage report --include="$(MONEY)" --fail-under=99 --format=total >/dev/null || \
 		{ echo "Coverage is below 99 % where money is decided: $(MONEY)"; exit 1; }
