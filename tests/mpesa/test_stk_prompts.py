@@ -531,6 +531,21 @@ async def test_what_nobody_can_say_for_a_day_is_a_break_and_money_that_comes_sti
     assert await breaks_of(api, asked) == [("prompt_unresolved", 50_000, False)]
 
 
+async def test_a_push_without_a_handle_cannot_be_asked_after_and_rests_until_its_day_is_over(
+    api: Api, saver: Saver, prompter: Prompter
+) -> None:
+    await prompter.leave_open(saver)
+    api.emulator.faults.next(Flow.STK, Fault.CUT_AFTER)
+    asked = await prompter.ask(saver)
+    await api.work()
+    await api.alter(
+        "UPDATE savings.intents SET due_at = $2 WHERE id = $1", UUID(asked["id"]), api.clock.now()
+    )
+    await api.work()
+    assert await prompter.state(saver, asked) == ("unresolved", "lost")
+    assert await prompter.column(asked, "due_at") == await prompter.column(asked, "expires_at")
+
+
 async def test_a_push_whose_reply_was_lost_is_a_break_after_a_day_too(
     api: Api, saver: Saver, prompter: Prompter
 ) -> None:
