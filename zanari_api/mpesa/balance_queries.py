@@ -73,6 +73,15 @@ FIND_LAST_REPORTED: Final[LiteralString] = """
            )
 """
 
+LIST_TOLD_ACCOUNTS: Final[LiteralString] = """
+    SELECT known.account
+      FROM unnest('{utility,working,charges_paid}'::text[]) AS known (account)
+     WHERE EXISTS (
+               SELECT FROM mpesa.balance_reports AS told
+                WHERE told.shortcode = $1 AND told.account = known.account
+           )
+"""
+
 FIND_HORIZON: Final[LiteralString] = """
     SELECT booked_since::text
       FROM mpesa.balance_requests
@@ -173,3 +182,13 @@ async def find_last_reported(
 
 async def find_horizon(tx: Tx, *, shortcode: str, moment: datetime) -> str | None:
     return await tx.fetch_value(str, FIND_HORIZON, shortcode, moment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    account: str
+
+
+async def list_told_accounts(tx: Tx, *, shortcode: str) -> set[str]:
+    """Return the accounts of a shortcode that Safaricom ever told a balance of."""
+    return {told.account for told in await tx.fetch_all(_Told, LIST_TOLD_ACCOUNTS, shortcode)}

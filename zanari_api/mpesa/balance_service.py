@@ -14,7 +14,7 @@ from zanari_api.daraja.results import BalanceLine, BalanceResult, read_result
 from zanari_api.daraja.values import UnreadableCallback
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.ids import new_id
-from zanari_api.ledger import moments
+from zanari_api.ledger import accounts, balances, moments
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import balance_queries
 from zanari_api.mpesa.balance_queries import BalanceReport, BalanceRequest
@@ -23,6 +23,9 @@ from zanari_api.runtime.db import Database, Role, Tx
 
 REPLY_WITHIN: Final = timedelta(minutes=2)
 """The reply to a question comes within this, or never."""
+
+LINES_UNREAD: Final = "lines_unread"
+"""The reason that an answer keeps when some of it could not be read."""
 
 
 class State(StrEnum):
@@ -123,8 +126,8 @@ async def receive(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
     if request.state == State.REPORTED:
         return Effected(Outcome.DUPLICATE)
     meaning, told = result.meaning(Api.BALANCE), BalanceResult.of(result)
-    balances = _balances(told)
-    if meaning.kind is not Kind.SUCCESS or not balances:
+    found = _balances(told)
+    if meaning.kind is not Kind.SUCCESS or not found:
         reason = meaning.reason.value if meaning.kind is not Kind.SUCCESS else Note.UNREADABLE.value
         await balance_queries.mark_finished(
             tx, request_id=request.id, state=State.FAILED, reason=reason, now=intake.policy.now
@@ -133,12 +136,16 @@ async def receive(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
     await balance_queries.insert_reports(
         tx,
         request,
-        balances=balances,
+        balances=found,
         reported_at=told.completed_at or item.received_at,
         callback_id=item.id,
     )
     await balance_queries.mark_finished(
-        tx, request_id=request.id, state=State.REPORTED, reason=None, now=intake.policy.now
+        tx,
+        request_id=request.id,
+        state=State.REPORTED,
+        reason=LINES_UNREAD if told.unread else None,
+        now=intake.policy.now,
     )
     return Effected(Outcome.NOTED)
 
@@ -157,6 +164,26 @@ async def find(tx: Tx, *, request_id: UUID) -> Answer:
     request = await balance_queries.find_request(tx, request_id=request_id)
     assert request is not None  # noqa: S101 (ask stored it, and none is ever deleted)
     return Answer(request, tuple(await balance_queries.list_reports(tx, request_id=request_id)))
+
+
+async def list_untold(tx: Tx, answer: Answer) -> list[FloatAccount]:
+    """Return the accounts of ours that an answer says nothing readable of, and that may hold something.
+
+    Every shortcode has a utility account. One of the others is left out where all of the answer was read, our books
+    have nothing in it, and Safaricom never told of it: such a shortcode has no such account.
+    """
+    shortcode, told = answer.request.shortcode, {report.account for report in answer.reports}
+    untold = [account for account in FloatAccount if account.value not in told]
+    if not untold or answer.request.reason == LINES_UNREAD:
+        return untold
+    ids = {account: accounts.float_id(shortcode, account) for account in untold}
+    held = await balances.balances(tx, list(ids.values()))
+    known = await balance_queries.list_told_accounts(tx, shortcode=shortcode)
+    return [
+        account
+        for account in untold
+        if account is FloatAccount.UTILITY or held.get(ids[account]) or account.value in known
+    ]
 
 
 async def find_last(tx: Tx, *, shortcode: str, since: datetime, until: datetime) -> Answer | None:

@@ -184,15 +184,16 @@ async def _booked(tx: Tx, answer: Answer) -> list[Compared]:
 async def _note_unanswered(
     tx: Tx, shortcode: str, answer: Answer | None, *, now: datetime, on: date | None
 ) -> None:
-    subject = f"balance:{shortcode}" if on is None else f"balance:{shortcode}:{on}"
+    """Name a shortcode without an answer, else each account of it that its answer does not tell of."""
+    subject = _unknown(shortcode, on)
     if answer is not None and answer.reports:
-        await breaks.close_break(
-            tx,
-            kind=BreakKind.BALANCE_UNKNOWN,
-            subject=subject,
-            because="Safaricom told the balances",
-            now=now,
-        )
+        await _close_unknown(tx, subject, now=now)
+        untold = await balance_service.list_untold(tx, answer)
+        for account in FloatAccount:
+            if account in untold:
+                await _note_untold(tx, Place(shortcode, account), now=now, on=on)
+            else:
+                await _close_unknown(tx, _unknown(Place(shortcode, account), on), now=now)
         return
     if on is not None:
         cause = "no balances were told on that day"
@@ -211,6 +212,32 @@ async def _note_unanswered(
         else f"zanari statement import FILE --shortcode {shortcode} --date {on}",
         now=now,
     )
+
+
+async def _note_untold(tx: Tx, place: Place, *, now: datetime, on: date | None) -> None:
+    await breaks.note_break(
+        tx,
+        kind=BreakKind.BALANCE_UNKNOWN,
+        subject=_unknown(place, on),
+        shortcode=place.shortcode,
+        account=place.account,
+        amount_cents=0,
+        suspected_cause="the answer has no line of this account, or none that can be read",
+        command="zanari reconcile"
+        if on is None
+        else f"zanari statement import FILE --shortcode {place.shortcode} --account {place.account} --date {on}",
+        now=now,
+    )
+
+
+async def _close_unknown(tx: Tx, subject: str, *, now: datetime) -> None:
+    await breaks.close_break(
+        tx, kind=BreakKind.BALANCE_UNKNOWN, subject=subject, because="Safaricom told the balances", now=now
+    )
+
+
+def _unknown(about: str | Place, on: date | None) -> str:
+    return f"balance:{about}" if on is None else f"balance:{about}:{on}"
 
 
 async def _note_difference(
