@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,8 +11,9 @@ import pytest
 from tests.support.app import Api, Serve
 from tests.support.collecting import Collector
 from tests.support.counting import counting
-from tests.support.savers import Json, Saver, answered, new_receipt
+from tests.support.savers import Json, Saver, answered, code_of, new_receipt
 from tests.support.spends import Recorder, reversal_of, spend_of
+from zanari_api.deposits import receivables
 from zanari_api.deposits.rows import Channel, Payment
 from zanari_api.kit.clock import EAT
 from zanari_api.kit.spend_kind import SpendKind
@@ -779,3 +781,30 @@ def payment_of(api: Api, cents: int, *, shortcode: str = "600000") -> Payment:
         callback_id=None,
         channel=Channel.STK_QUERY,
     )
+
+
+async def test_while_something_is_owed_nothing_is_collected(collect: Collector, saver: Saver) -> None:
+    await collect.noon()
+    await collect.wait(saver, 20_000)
+
+    async def owe(tx: Tx, cents: int) -> None:
+        await users.lock_saver(tx, saver_id=saver.id)
+        account_id = await receivables.receivable_account(tx, saver_id=saver.id)
+        await posting.post_one(
+            tx,
+            Transfer(
+                key=f"owing:{cents}:{saver.id}",
+                kind="owing",
+                event_at=collect.api.clock.now(),
+                entries=((account_id, -cents), (accounts.SUSPENSE, cents)),
+            ),
+        )
+
+    await collect.api.db.unit_of_work(partial(owe, cents=5_000), role=Role.SYSTEM)
+    await collect.look()
+    assert await collect.open(saver) == []
+    assert code_of(await saver.post("/mpesa/collections")) == (409, "debt_first")
+
+    await collect.api.db.unit_of_work(partial(owe, cents=-5_000), role=Role.SYSTEM)
+    await collect.ask(saver)
+    assert len(await collect.open(saver)) == 1

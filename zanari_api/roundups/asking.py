@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from zanari_api.deposits import intents
+from zanari_api.deposits import intents, receivables
 from zanari_api.roundups import (
     accrual_queries,
     collecting_rules,
@@ -19,6 +19,7 @@ from zanari_api.roundups.collections import RequestedBy, State, Terms, Wanted
 from zanari_api.roundups.errors import (
     CollectionAlreadyPrompted,
     CollectionNotFound,
+    DebtFirst,
     NoNumberLinked,
     NothingWaiting,
 )
@@ -61,7 +62,8 @@ async def look(tx: Tx, plan: PlanRow, *, terms: Terms, now: datetime) -> None:
         await plan_queries.finish(tx, plan, due_at=decision.until)
         return
     number = await _number_of(tx, saver, terms=terms)
-    if number is None:
+    # Deposits repay what is owed; a collection goes to goals, so while something is owed it would come too soon.
+    if number is None or await receivables.owed(tx, saver_id=plan.saver_id):
         await plan_queries.finish(tx, plan, due_at=now + collecting_rules.LOOK_AGAIN)
         return
     wanted = Wanted(
@@ -77,7 +79,8 @@ async def look(tx: Tx, plan: PlanRow, *, terms: Terms, now: datetime) -> None:
 async def ask(tx: Tx, *, saver_id: UUID, terms: Terms, now: datetime) -> CollectionRow:
     """Ask for a collection now, because the saver wants one: cool-down, pause and quiet hours do not count.
 
-    One that was announced is taken back for it. Locks the saver. Raises NothingWaiting, NoNumberLinked, PromptOpen.
+    One that was announced is taken back for it. Locks the saver. Raises NothingWaiting, DebtFirst,
+    NoNumberLinked, PromptOpen.
     """
     saver = await users.lock_saver(tx, saver_id=saver_id)
     await collections.take_back_announced(tx, saver_id=saver_id, reason=REPLACED, now=now)
@@ -87,6 +90,8 @@ async def ask(tx: Tx, *, saver_id: UUID, terms: Terms, now: datetime) -> Collect
     )
     if amount == 0:
         raise NothingWaiting
+    if await receivables.owed(tx, saver_id=saver_id):
+        raise DebtFirst
     number = await _number_of(tx, saver, terms=terms)
     if number is None:
         raise NoNumberLinked

@@ -28,5 +28,7 @@ def jobs(*, database: Database, clock: Clock, terms: Callable[[], Awaitable[Term
             work=work,
             postpone=plan_queries.postpone,
             count=plan_queries.count,
+            list_dead=plan_queries.list_dead,
+            revive=plan_queries.revive,
         )
     ]

@@ -19,6 +19,7 @@ from zanari_api.roundups.collections import Terms
 from zanari_api.roundups.errors import (
     CollectionAlreadyPrompted,
     CollectionNotFound,
+    DebtFirst,
     NoNumberLinked,
     NothingWaiting,
 )
@@ -57,7 +58,7 @@ async def list_collections(
     "/mpesa/collections",
     status_code=202,
     response_model=Collection,
-    responses=refuses(NothingWaiting, NoNumberLinked, PromptOpen, FeatureDisabled, *ONCE),
+    responses=refuses(NothingWaiting, DebtFirst, NoNumberLinked, PromptOpen, FeatureDisabled, *ONCE),
 )
 async def request_collection(saver: CurrentSaver, terms: CollectionTerms, once: Idempotent) -> Response:
     """Ask for what waits to be collected now, as much of it as M-PESA takes at its best price.

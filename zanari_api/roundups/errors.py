@@ -30,6 +30,12 @@ class CollectionAlreadyPrompted(Refusal):
     code = "collection_already_prompted"
 
 
+class DebtFirst(Refusal):
+    """You owe money for a payment that M-PESA took back. Deposit it first; your round-ups wait until then."""
+
+    code = "debt_first"
+
+
 class NoNumberLinked(Refusal):
     """You have no linked M-PESA number that we could prompt."""
 

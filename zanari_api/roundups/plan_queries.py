@@ -8,7 +8,7 @@ from uuid import UUID
 
 from zanari_api.roundups.collecting_rules import Restraint
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 
 CLAIM_PLANS: Final[LiteralString] = """
     UPDATE savings.collection_plans AS p
@@ -40,10 +40,29 @@ FINISH_PLAN: Final[LiteralString] = """
 """
 
 POSTPONE_PLAN: Final[LiteralString] = """
-    UPDATE savings.collection_plans
-       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5::boolean THEN $3::timestamptz END,
-           lease_id = NULL, lease_until = NULL
-     WHERE saver_id = $1 AND lease_id = $2
+    WITH put_off AS (
+        UPDATE savings.collection_plans
+           SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5::boolean THEN $3::timestamptz END,
+               lease_id = NULL, lease_until = NULL
+         WHERE saver_id = $1 AND lease_id = $2
+        RETURNING saver_id, last_error, dead_at
+    )
+    SELECT saver_id AS id, 0 AS amount_cents, last_error AS error, dead_at AS since
+      FROM put_off
+     WHERE dead_at IS NOT NULL
+"""
+
+LIST_DEAD: Final[LiteralString] = """
+    SELECT saver_id AS id, 0 AS amount_cents, last_error AS error, dead_at AS since
+      FROM savings.collection_plans
+     WHERE dead_at > '-infinity'::timestamptz
+     ORDER BY dead_at, saver_id
+"""
+
+REVIVE_PLAN: Final[LiteralString] = """
+    UPDATE savings.collection_plans SET due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
+     WHERE saver_id = $1 AND dead_at IS NOT NULL
+    RETURNING saver_id
 """
 
 COUNT_PLANS: Final[LiteralString] = """
@@ -99,8 +118,10 @@ async def finish(tx: Tx, plan: PlanRow, *, due_at: datetime | None) -> None:
     await tx.execute(FINISH_PLAN, plan.saver_id, plan.lease_id, due_at)
 
 
-async def postpone(tx: Tx, plan: PlanRow, postponement: Postponement) -> None:
-    await tx.execute(
+async def postpone(tx: Tx, plan: PlanRow, postponement: Postponement) -> DeadRow | None:
+    """Put a plan off whose work failed; return it if it is given up."""
+    return await tx.fetch_one(
+        DeadRow,
         POSTPONE_PLAN,
         plan.saver_id,
         plan.lease_id,
@@ -108,6 +129,16 @@ async def postpone(tx: Tx, plan: PlanRow, postponement: Postponement) -> None:
         postponement.error,
         postponement.dead,
     )
+
+
+async def list_dead(tx: Tx) -> list[DeadRow]:
+    """Return the plans that were given up; a plan has its saver's id."""
+    return await tx.fetch_all(DeadRow, LIST_DEAD)
+
+
+async def revive(tx: Tx, saver_id: UUID, now: datetime) -> bool:
+    """Have a plan looked at that was given up; False when it is none."""
+    return await tx.fetch_value(UUID, REVIVE_PLAN, saver_id, now) is not None
 
 
 async def count(tx: Tx, now: datetime) -> Backlog:
