@@ -29,7 +29,8 @@ COMPLETE = {
     "MPESA_SHORTCODE": "600000",
     "MPESA_WEBHOOK_SECRET": "one",
     "MPESA_CALLBACK_TOKENS": "0" * 32,
-    "MPESA_CALLBACK_BASE_URL": "https://callbacks.test",
+    "MPESA_ENVIRONMENT": "production",
+    "MPESA_CALLBACK_BASE_URL": "https://callbacks.zanari.co.ke",
     "MPESA_CONSUMER_KEY": "a key",
     "MPESA_CONSUMER_SECRET": "a secret",
     "MPESA_PASSKEY": "a passkey",
@@ -119,10 +120,25 @@ def test_lists_are_comma_separated_and_an_empty_value_is_none(given: Give) -> No
     assert read.trusted_proxies == ()
 
 
-@pytest.mark.parametrize("missing", sorted(COMPLETE.keys() - {"ENVIRONMENT"}))
+@pytest.mark.parametrize("missing", sorted(COMPLETE.keys() - {"ENVIRONMENT", "MPESA_ENVIRONMENT"}))
 def test_production_does_not_start_without_what_it_needs(given: Give, missing: str) -> None:
     given(**{name: value for name, value in COMPLETE.items() if name != missing})
     with pytest.raises(SettingsInvalid, match=f"^not set: {missing}"):
+        create_app(Settings.load())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MPESA_ENVIRONMENT", "sandbox"),
+        ("MPESA_BASE_URL", "http://proxy.zanari.co.ke"),
+        ("MPESA_CALLBACK_BASE_URL", "http://callbacks.zanari.co.ke"),
+        ("MPESA_CALLBACK_BASE_URL", "https://10.0.0.1"),
+    ],
+)
+def test_production_refuses_what_only_a_rehearsal_may_have(given: Give, name: str, value: str) -> None:
+    given(**COMPLETE | {name: value})
+    with pytest.raises(SettingsInvalid, match=f"^{name}: "):
         create_app(Settings.load())
 
 

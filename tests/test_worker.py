@@ -14,7 +14,7 @@ from tests.support.postgres import Database
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime import db
 from zanari_api.runtime.db import DatabaseUnavailable, Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement, RowJob
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement, RowJob
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.schedules import Schedule
 from zanari_api.worker import Work, Worker
@@ -60,8 +60,22 @@ class Tray:
     async def count(self, _tx: Tx, now: datetime) -> Backlog:
         return Backlog(len(self.letters), now - timedelta(seconds=90) if self.letters else None, 1)
 
+    async def list_dead(self, _tx: Tx) -> Sequence[DeadRow]:
+        return []
+
+    async def revive(self, _tx: Tx, _row_id: UUID, _now: datetime) -> bool:
+        return False
+
     def job(self, name: str = "letters") -> RowJob[Letter]:
-        return RowJob(name=name, claim=self.claim, work=self.work, postpone=self.postpone, count=self.count)
+        return RowJob(
+            name=name,
+            claim=self.claim,
+            work=self.work,
+            postpone=self.postpone,
+            count=self.count,
+            list_dead=self.list_dead,
+            revive=self.revive,
+        )
 
 
 @pytest.fixture
@@ -162,6 +176,27 @@ async def test_a_database_that_is_away_is_waited_for(
     async with worker(opened, metrics, broken, well).running():
         await eventually(well.began)
     assert "job_waits_for_the_database" in {line["event"] for line in written.lines}
+
+
+async def test_a_schedule_that_meets_an_unexpected_error_comes_again(
+    opened: db.Database, metrics: Metrics, written: Written, database: Database
+) -> None:
+    ran = asyncio.Event()
+
+    async def run() -> None:
+        ran.set()
+
+    brittle = Schedule(name="brittle", run=run, every=timedelta(seconds=1))
+    async with database.connected("supabase_admin") as connection:
+        await connection.execute("ALTER TABLE runtime.schedules RENAME TO away")
+        try:
+            async with worker(opened, metrics, schedules=[brittle]).running():
+                while not written.events("schedule_round_failed"):  # noqa: ASYNC110 (the log has no event)
+                    await asyncio.sleep(0.05)
+                await connection.execute("ALTER TABLE runtime.away RENAME TO schedules")
+                await eventually(ran)
+        finally:
+            await connection.execute("ALTER TABLE IF EXISTS runtime.away RENAME TO schedules")
 
 
 async def test_the_backlog_is_shown(opened: db.Database, metrics: Metrics, tray: Tray) -> None:

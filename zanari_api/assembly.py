@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -36,7 +37,7 @@ from zanari_api.runtime.log_budget import LogBudget
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
 from zanari_api.runtime.session import SessionChecker
-from zanari_api.settings import Settings, SettingsInvalid
+from zanari_api.settings import Environment, Settings, SettingsInvalid
 
 Part = TypeVar("Part")
 
@@ -181,6 +182,7 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
         missing = [name for name in missing if name not in STEAD_REPLACES]
     if missing:
         raise SettingsInvalid(f"not set: {', '.join(missing)}")
+    _ensure_fit_for_production(settings)
     auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
     supabase = Stead(auth_url, auth_url, reveal(settings.supabase_anon_key) or "")
     runtime = _runtime(settings, Metrics(), stead or supabase, clock or Clock())
@@ -190,6 +192,16 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
         daraja=_daraja(settings, runtime),
         collection_notice=timedelta(seconds=settings.collection_notice_s),
     )
+
+
+def _ensure_fit_for_production(settings: Settings) -> None:
+    """Refuse to handle people's money with M-PESA's sandbox, or with secrets that travel in clear."""
+    if settings.environment is not Environment.PRODUCTION:
+        return
+    if settings.mpesa_environment != PRODUCTION:
+        raise SettingsInvalid("MPESA_ENVIRONMENT: must be production where ENVIRONMENT is")
+    if urlsplit(settings.mpesa_base_url or "https:").scheme != "https":
+        raise SettingsInvalid("MPESA_BASE_URL: must be an https:// address where ENVIRONMENT is production")
 
 
 def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -> Runtime:

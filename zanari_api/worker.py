@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from zanari_api.assembly import Parts, Stead, assemble, reveal
 from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
 from zanari_api.ledger.accounts import FloatAccount
-from zanari_api.mpesa import callback_jobs, payout_jobs, prompt_jobs, pull_jobs, reversal_jobs
+from zanari_api.mpesa import callback_jobs, given_up, payout_jobs, prompt_jobs, pull_jobs, reversal_jobs
 from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.prompt_jobs import Prompting
@@ -38,6 +38,9 @@ SCHEDULES_EVERY_S: Final = 5
 FACTS_EVERY_S: Final = 15
 AWAY_S: Final = 5
 """How long a job waits that could not reach the database."""
+
+LATE: Final = timedelta(minutes=1)
+"""A schedule that was due for so long and that nobody runs is late."""
 
 STOP_TIMEOUT_S: Final = 20
 """What is being worked on when the worker is told to stop may take this long to come to its end."""
@@ -76,9 +79,10 @@ class Worker:
         self._stopping.clear()
         loops = [asyncio.create_task(self._run_job(job), name=job.name) for job in self._work.jobs]
         loops += [
-            asyncio.create_task(self._run_schedules(), name="schedules"),
-            asyncio.create_task(self._read_facts_for_ever(), name="facts"),
+            asyncio.create_task(self._run_schedule_for_ever(each), name=each.name)
+            for each in self._work.schedules
         ]
+        loops.append(asyncio.create_task(self._read_facts_for_ever(), name="facts"))
         log.info("worker_started", jobs=len(self._work.jobs), schedules=len(self._work.schedules))
         try:
             yield
@@ -113,7 +117,8 @@ class Worker:
                 self._metrics.set_backlog(job.name, await job.count(tx, now), now)
             for read in self._work.facts:
                 await read(tx, now)
-            self._metrics.late_schedules.set(len(await schedules.list_late(tx, since=now)))
+            late = await schedules.list_late(tx, due_before=now - LATE)
+            self._metrics.late_schedules.set(len(late))
         self._metrics.facts_collected.set_to_current_time()
 
     async def _run_job(self, job: RowJob[Any]) -> None:
@@ -129,17 +134,21 @@ class Worker:
             else:
                 await self._pause(0 if worked else job.idle_s)
 
-    async def _run_schedules(self) -> None:
+    async def _run_schedule_for_ever(self, schedule: Schedule) -> None:
+        """Look now and then whether a schedule is due. A loop each: a slow one keeps no other waiting."""
         registered = False
         while not self._stopping.is_set():
             try:
                 if not registered:
-                    await schedules.register(self._database, self._work.schedules, now=self._clock.now())
+                    await schedules.register(self._database, [schedule], now=self._clock.now())
                     registered = True
-                for schedule in self._work.schedules:
-                    await self._run_schedule(schedule)
+                await self._run_schedule(schedule)
             except Unavailable as error:
-                log.warning("schedules_wait_for_the_database", error=type(error).__name__)
+                log.warning(
+                    "schedule_waits_for_the_database", schedule=schedule.name, error=type(error).__name__
+                )
+            except Exception:
+                log.exception("schedule_round_failed", schedule=schedule.name)
             await self._pause(SCHEDULES_EVERY_S)
 
     async def _read_facts_for_ever(self) -> None:
@@ -215,8 +224,8 @@ def worker_of(parts: Parts) -> Worker:
 def work_of(parts: Parts) -> Work:
     """Return every job, schedule and fact of the service."""
     runtime = parts.runtime
-    return Work(
-        jobs=[
+    of_money: list[RowJob[Any]] = given_up.named(
+        [
             *collection_jobs.jobs(
                 database=runtime.database, clock=runtime.clock, terms=parts.collection_terms
             ),
@@ -231,6 +240,12 @@ def work_of(parts: Parts) -> Work:
             ),
             reversal_jobs.reversal_job(parts.reversing()),
             *payout_jobs.jobs(parts.paying()),
+        ]
+    )
+    return Work(
+        jobs=[
+            *of_money,
+            # What these give up is in quarantine, which has a gauge and verbs of its own.
             *callback_jobs.jobs(
                 CallbackWork(database=runtime.database, intake=parts.intake, metrics=runtime.metrics)
             ),
@@ -238,6 +253,7 @@ def work_of(parts: Parts) -> Work:
         schedules=[
             *reconciliation_schedules.schedules_of(parts.reconciling()),
             *pull_jobs.schedules(parts.pulling()),
+            given_up.schedule(of_money, database=runtime.database, clock=runtime.clock),
         ],
         facts=[
             payout_jobs.facts(runtime.metrics),

@@ -27,7 +27,12 @@ from zanari_api.runtime.migrations import read_migrations, supabase_dir
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
 
-VERBS = ["serve", "dev", "worker", "migrate", "token", "spend", "openapi"]
+COMMANDS = {
+    command.name or command.callback.__name__: command
+    for command in cli.app.registered_commands
+    if command.callback
+}
+VERBS = ["simulate", "serve", "dev", "worker", "migrate", "token", "spend", "openapi"]
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +45,13 @@ def place() -> Iterator[Place]:
 
 
 def test_the_verbs_are_all_here() -> None:
-    assert [command.callback.__name__ for command in cli.app.registered_commands if command.callback] == VERBS
+    assert list(COMMANDS) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_each_verb_explains_itself(zanari: Command, verb: str) -> None:
     done = zanari(verb, "--help")
-    (command,) = [
-        command
-        for command in cli.app.registered_commands
-        if command.callback and command.callback.__name__ == verb
-    ]
+    command = COMMANDS[verb]
     assert done.code == 0
     first_words = " ".join(str(command.callback.__doc__).split()[:4])
     assert first_words in done.out

@@ -29,7 +29,11 @@ async def test_nothing_leaves_a_locked_goal_by_the_savers_hand(saver: Saver, loc
     assert await saver.read_goal(locked) == locked
 
 
-@pytest.mark.parametrize("wanted", [None, (now() + timedelta(days=29)).isoformat(), "2020-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "wanted",
+    [None, (now() + timedelta(days=29)).isoformat(), "2020-01-01T00:00:00Z"],
+    ids=["off", "shorter", "past"],
+)
 async def test_a_lock_cannot_be_taken_off_or_shortened(
     saver: Saver, locked: Json, wanted: str | None
 ) -> None:

@@ -120,6 +120,7 @@ def test_a_key_under_a_known_id_but_another_secret_does_not_open() -> None:
         f"{OLD},new",
         f"{'x' * 256}:{OLD.partition(':')[2]}",
     ],
+    ids=range(10),
 )
 def test_what_is_no_ring_of_keys_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(ValueError, match=r"key|entry") as refused:

@@ -81,6 +81,7 @@ async def test_auth_is_asked_with_the_savers_token_and_the_projects_key_each_tim
         (200, f'{{"id": "{new_id()}"}}'),
         (200, f'{{"id": "{SAVER}", "banned_until": "2026-11-25T09:00:01Z"}}'),
     ],
+    ids=range(8),
 )
 async def test_a_no_of_auths_ends_the_session(status: int, body: str) -> None:
     with pytest.raises(SessionEnded) as refused:
@@ -108,6 +109,7 @@ async def test_a_ban_that_is_over_does_not_count() -> None:
         (200, '{"id": "wanjiku"}'),
         (200, f'{{"id": "{SAVER}", "banned_until": "some day"}}'),
     ],
+    ids=range(11),
 )
 async def test_what_is_neither_yes_nor_no_lets_nobody_through_and_says_try_again(
     status: int, body: str

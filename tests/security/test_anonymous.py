@@ -39,7 +39,7 @@ async def test_every_route_of_savers_asks_for_a_token(api: Api, header: str | No
         {"exp": int(time.time()) - 3_600},
         {"exp": None},
     ],
-    ids=str,
+    ids=range(8),
 )
 async def test_no_route_of_savers_takes_another_kind_of_token(
     api: Api, saver: Saver, claims: dict[str, object]

@@ -21,8 +21,10 @@ from zanari_api.assembly import NOBODY, Parts
 from zanari_api.cli import (
     breaks,
     callbacks,
+    daraja,
     deposits,
     floats,
+    jobs,
     payouts,
     reconcile,
     simulate,
@@ -32,6 +34,7 @@ from zanari_api.cli import (
 from zanari_api.cli import phone as phone_verbs
 from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.daraja.errors import DarajaError
+from zanari_api.kit.errors import Unavailable
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
@@ -60,6 +63,8 @@ app.add_typer(phone_verbs.app, name="phone")
 app.command("simulate")(simulate.command)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(suspense.app, name="suspense")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(daraja.app, name="daraja")
 app.add_typer(payouts.app, name="payouts")
 app.command("reconcile")(reconcile.command)
 app.add_typer(breaks.app, name="breaks")
@@ -67,7 +72,15 @@ app.add_typer(floats.app, name="float")
 app.add_typer(deposits.app, name="deposits")
 app.add_typer(statements.app, name="statement")
 
-EXPECTED = (SettingsInvalid, PortInUse, EmbeddedPostgresError, MigrationError, NothingRuns)
+EXPECTED = (
+    SettingsInvalid,
+    PortInUse,
+    EmbeddedPostgresError,
+    MigrationError,
+    NothingRuns,
+    Unavailable,
+    DarajaError,
+)
 
 
 def main() -> None:
@@ -77,7 +90,8 @@ def main() -> None:
     except EXPECTED as error:
         fail(str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        fail(f"{type(error).__name__}: {error}")
+        # Its first line alone: what follows may quote a row.
+        fail(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
 
 
 @app.command()
@@ -187,6 +201,7 @@ def openapi(
         supabase_url="https://nowhere.invalid",
         supabase_anon_key="none",  # pyright: ignore[reportArgumentType]
         pii_keys="none:" + "A" * 43 + "=",  # pyright: ignore[reportArgumentType]
+        mpesa_environment="production",
         mpesa_shortcode="600000",
         mpesa_webhook_secret="none",  # pyright: ignore[reportArgumentType] # noqa: S106 (opens nothing: nothing is served)
         mpesa_callback_tokens="0" * 32,  # pyright: ignore[reportArgumentType]

@@ -178,7 +178,7 @@ class Metrics:
             "shortcode",
         )
         self.late_schedules = self._gauge(
-            "zanari_schedules_late", "Schedules whose time has come and that have not begun."
+            "zanari_schedules_late", "Schedules that were due a minute ago and that nobody runs."
         )
 
     def _declare_daraja(self) -> None:

@@ -38,7 +38,9 @@ RELEASE: Final[LiteralString] = """
 """
 
 LIST_LATE: Final[LiteralString] = """
-    SELECT name FROM runtime.schedules WHERE next_run_at <= $1 ORDER BY name
+    SELECT name FROM runtime.schedules
+     WHERE next_run_at <= $1 AND (lease_until IS NULL OR lease_until <= $1)
+     ORDER BY name
 """
 
 
@@ -67,7 +69,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class LateSchedule:
-    """A schedule whose time has come and that has not begun."""
+    """A schedule whose time has come and that nobody runs."""
 
     name: str
 
@@ -105,9 +107,9 @@ async def run_if_due(schedule: Schedule, *, database: Database, clock: Clock) ->
     return failure is None
 
 
-async def list_late(tx: Tx, *, since: datetime) -> list[LateSchedule]:
-    """Return the schedules that were due at `since` and have not begun."""
-    return await tx.fetch_all(LateSchedule, LIST_LATE, since)
+async def list_late(tx: Tx, *, due_before: datetime) -> list[LateSchedule]:
+    """Return the schedules that were due then and that nobody runs."""
+    return await tx.fetch_all(LateSchedule, LIST_LATE, due_before)
 
 
 async def _release(
