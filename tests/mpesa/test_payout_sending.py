@@ -344,14 +344,7 @@ async def test_work_that_fails_puts_a_payout_off_and_gives_up_in_the_open(api: A
     async def fail(_row: ClaimedPayout) -> None:
         raise RuntimeError("a bug")
 
-    broken = RowJob(
-        name=failing.name,
-        claim=failing.claim,
-        work=fail,
-        postpone=failing.postpone,
-        count=failing.count,
-        attempts_max=2,
-    )
+    broken = replace(failing, work=fail, attempts_max=2)
     for _ in range(2):
         await run_round(broken, database=api.db, clock=api.clock)
         api.clock.advance(minutes=10)

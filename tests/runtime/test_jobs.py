@@ -15,7 +15,16 @@ from zanari_api.kit.errors import Unavailable
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime import db
 from zanari_api.runtime.db import Role, Tx
-from zanari_api.runtime.jobs import Backlog, Claim, JobOutcome, Postponement, RowJob, backoff, run_round
+from zanari_api.runtime.jobs import (
+    Backlog,
+    Claim,
+    DeadRow,
+    JobOutcome,
+    Postponement,
+    RowJob,
+    backoff,
+    run_round,
+)
 
 CLAIM: Final[LiteralString] = """
     UPDATE public.errands SET lease_id = $1, lease_until = $2, attempts = attempts + 1
@@ -33,9 +42,20 @@ FINISH: Final[LiteralString] = """
      WHERE id = $1 AND lease_id = $2 RETURNING id
 """
 POSTPONE: Final[LiteralString] = """
-    UPDATE public.errands SET due_at = $3, lease_until = NULL, last_error = $4,
-           dead_at = CASE WHEN $5 THEN $3::timestamptz END
-     WHERE id = $1 AND lease_id = $2
+    WITH put_off AS (
+        UPDATE public.errands SET due_at = $3, lease_until = NULL, last_error = $4,
+               dead_at = CASE WHEN $5 THEN $3::timestamptz END
+         WHERE id = $1 AND lease_id = $2
+        RETURNING id, last_error, dead_at
+    )
+    SELECT id, 0 AS amount_cents, last_error AS error, dead_at AS since FROM put_off WHERE dead_at IS NOT NULL
+"""
+LIST_DEAD: Final[LiteralString] = """
+    SELECT id, 0 AS amount_cents, last_error AS error, dead_at AS since FROM public.errands WHERE dead_at IS NOT NULL
+"""
+REVIVE: Final[LiteralString] = """
+    UPDATE public.errands SET due_at = $2, dead_at = NULL, attempts = 0 WHERE id = $1 AND dead_at IS NOT NULL
+    RETURNING id
 """
 
 
@@ -61,6 +81,8 @@ class Office:
         self.done: list[UUID] = []
         self.raises: Exception | None = None
         self.outcomes: list[JobOutcome] = []
+        self.given_up: list[DeadRow] = []
+        self.cannot_tell: Exception | None = None
         self.began = asyncio.Event()
         self.goes_on = asyncio.Event()
         self.goes_on.set()
@@ -84,8 +106,23 @@ class Office:
             if await tx.fetch_value(UUID, FINISH, row.id, row.lease_id) is not None:
                 self.done.append(row.id)
 
-    async def postpone(self, tx: Tx, row: Errand, put_off: Postponement) -> None:
-        await tx.execute(POSTPONE, row.id, row.lease_id, put_off.due_at, put_off.error, put_off.dead)
+    async def postpone(self, tx: Tx, row: Errand, put_off: Postponement) -> DeadRow | None:
+        return await tx.fetch_one(
+            DeadRow, POSTPONE, row.id, row.lease_id, put_off.due_at, put_off.error, put_off.dead
+        )
+
+    async def list_dead(self, tx: Tx) -> Sequence[DeadRow]:
+        return await tx.fetch_all(DeadRow, LIST_DEAD)
+
+    async def revive(self, tx: Tx, errand_id: UUID, now: datetime) -> bool:
+        return await tx.fetch_value(UUID, REVIVE, errand_id, now) is not None
+
+    async def on_dead(self, tx: Tx, dead: DeadRow) -> None:
+        """Leave a trace in the same transaction, and fail where the test wants that."""
+        self.given_up.append(dead)
+        await tx.execute("UPDATE public.errands SET runs = runs - 1 WHERE id = $1", dead.id)
+        if self.cannot_tell is not None:
+            raise self.cannot_tell
 
     async def count(self, tx: Tx, now: datetime) -> Backlog:
         due = await tx.fetch_value(int, "SELECT count(*) FROM public.errands WHERE due_at <= $1", now)
@@ -94,7 +131,7 @@ class Office:
     def job(self, *, attempts_max: int = 3, batch: int = 10) -> RowJob[Errand]:
         return RowJob(
             name="errands", claim=self.claim, work=self.work, postpone=self.postpone, count=self.count,
-            attempts_max=attempts_max, batch=batch,
+            list_dead=self.list_dead, revive=self.revive, on_dead=self.on_dead, attempts_max=attempts_max, batch=batch,
         )  # fmt: skip
 
     async def round(self, job: RowJob[Errand] | None = None) -> int:
@@ -194,6 +231,55 @@ async def test_a_row_that_was_tried_often_enough_is_given_up_and_stays_to_be_see
     assert error == "ValueError"
     assert dead_at is not None
     assert office.outcomes == [JobOutcome.FAILED, JobOutcome.FAILED, JobOutcome.DEAD]
+
+
+async def test_what_is_given_up_is_told_in_the_transaction_that_gives_it_up(office: Office) -> None:
+    errand = await office.add()
+    office.raises = ValueError()
+    await office.round(office.job(attempts_max=1))
+    due_at, _, dead_at, runs = await office.row(errand)
+    assert dead_at is not None
+    assert dead_at <= office.clock.now()
+    assert office.given_up == [DeadRow(errand, 0, "ValueError", dead_at)]
+    assert (due_at, runs) == (dead_at, -1)
+
+
+async def test_what_cannot_be_told_of_is_not_given_up(office: Office) -> None:
+    errand = await office.add()
+    office.raises = ValueError()
+    office.cannot_tell = LookupError()
+    with pytest.raises(LookupError):
+        await office.round(office.job(attempts_max=1))
+    _, error, dead_at, runs = await office.row(errand)
+    assert (error, dead_at, runs) == (None, None, 0)
+    # Its lease runs out by itself, and it is tried once more.
+    office.cannot_tell = None
+    office.clock.advance(minutes=2)
+    await office.round(office.job(attempts_max=1))
+    _, error, dead_at, runs = await office.row(errand)
+    assert dead_at is not None
+    assert (error, runs) == ("ValueError", -1)
+
+
+async def test_what_is_tried_again_or_was_lost_to_another_is_not_told(office: Office) -> None:
+    await office.add()
+    office.raises = ValueError()
+    await office.round()
+    assert office.given_up == []
+    office.clock.advance(minutes=1)
+    office.goes_on.clear()
+    office.began.clear()
+    slow = asyncio.create_task(office.round(office.job(attempts_max=2)))
+    await office.began.wait()
+    office.clock.advance(minutes=5)
+    async with office.database.transaction(Role.SYSTEM) as tx:
+        await office.claim(
+            tx, Claim(new_id(), office.clock.now(), office.clock.now() + timedelta(minutes=1), 1)
+        )
+    office.goes_on.set()
+    await slow
+    assert office.outcomes[-1] is JobOutcome.DEAD
+    assert office.given_up == []
 
 
 async def test_a_worker_that_lost_its_lease_changes_nothing(office: Office) -> None:

@@ -56,6 +56,13 @@ class DarajaClient:
     async def close(self) -> None:
         await self._session.close()
 
+    async def renew_token(self) -> datetime:
+        """Have Safaricom give a new access token, and return until when it is used: proof that our credentials work.
+
+        All processes take it up by themselves.
+        """
+        return await self._session.renew_token()
+
     async def register_c2b_urls(
         self,
         *,

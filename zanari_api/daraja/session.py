@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 import stamina
@@ -109,6 +109,10 @@ class Session:
             return await self.call(operation, path, body, read=read, verb=verb)
 
         return await _until_answered(call)
+
+    async def renew_token(self) -> datetime:
+        """Have Safaricom give a new token, and return until when it is used. Raises the errors of `errors`."""
+        return (await self._tokens.renew()).expires_at
 
     async def _token(self, operation: Operation, *, refused: AccessToken | None) -> AccessToken:
         try:

@@ -92,6 +92,20 @@ class Tokens:
                     raise DarajaUnavailable(Operation.TOKEN, Hindrance.NO_TOKEN) from error
             return held
 
+    async def renew(self) -> AccessToken:
+        """Return a token that Safaricom has given since this was called, whichever is at hand.
+
+        The one before ends; every process finds that out with its next call, which takes this one up. Raises
+        DarajaRefused, DarajaUnresolved or DarajaUnavailable as asking does.
+        """
+        async with self._one_at_a_time:
+            try:
+                _, generation = await self._read(await self._token_id())
+                renewed = self._held = await self._get_shared(generation)
+            except Unavailable as error:
+                raise DarajaUnavailable(Operation.TOKEN, Hindrance.NO_TOKEN) from error
+            return renewed
+
     async def _get_shared(self, after: int) -> AccessToken:
         token_id = await self._token_id()
         for _ in range(POLLS_MAX):

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from zanari_api.deposits.rows import DueIntent, Intent, Payment
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 
 CLAIM_PROMPTS: Final[LiteralString] = """
     UPDATE savings.intents AS i
@@ -45,10 +45,28 @@ CLAIM_CHECKS: Final[LiteralString] = """
 """
 
 POSTPONE: Final[LiteralString] = """
-    UPDATE savings.intents
-       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END,
-           lease_until = NULL, lease_id = NULL
-     WHERE saver_id = $1 AND id = $2 AND lease_id = $3
+    WITH put_off AS (
+        UPDATE savings.intents
+           SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END,
+               lease_until = NULL, lease_id = NULL
+         WHERE saver_id = $1 AND id = $2 AND lease_id = $3
+        RETURNING id, amount_cents, last_error, dead_at
+    )
+    SELECT id, amount_cents, last_error AS error, dead_at AS since FROM put_off WHERE dead_at IS NOT NULL
+"""
+
+# What is to be sent and what is to be looked at are two jobs over one table. Of one that has ended nothing is due.
+LIST_DEAD: Final[LiteralString] = """
+    SELECT id, amount_cents, last_error AS error, dead_at AS since
+      FROM savings.intents
+     WHERE dead_at > '-infinity'::timestamptz AND due_at IS NOT NULL AND (state = 'requested') = $1
+     ORDER BY dead_at, id
+"""
+
+REVIVE: Final[LiteralString] = """
+    UPDATE savings.intents SET due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
+     WHERE id = $1 AND dead_at > '-infinity'::timestamptz AND due_at IS NOT NULL AND (state = 'requested') = $3
+    RETURNING id
 """
 
 COUNT_PROMPTS: Final[LiteralString] = """
@@ -61,7 +79,7 @@ COUNT_PROMPTS: Final[LiteralString] = """
            (
             SELECT count(*) AS dead
               FROM savings.intents
-             WHERE state = 'requested' AND dead_at > '-infinity'::timestamptz
+             WHERE state = 'requested' AND dead_at > '-infinity'::timestamptz AND due_at IS NOT NULL
            ) AS dead
 """
 
@@ -75,7 +93,7 @@ COUNT_CHECKS: Final[LiteralString] = """
            (
             SELECT count(*) AS dead
               FROM savings.intents
-             WHERE state <> 'requested' AND dead_at > '-infinity'::timestamptz
+             WHERE state <> 'requested' AND dead_at > '-infinity'::timestamptz AND due_at IS NOT NULL
            ) AS dead
 """
 
@@ -121,21 +139,22 @@ MARK_PROMPTED: Final[LiteralString] = """
            state = CASE WHEN state IN ('requested', 'unresolved') THEN 'prompted' ELSE state END,
            reason = CASE WHEN state IN ('requested', 'unresolved') THEN NULL ELSE reason END,
            due_at = CASE WHEN state IN ('requested', 'unresolved') THEN $6 ELSE due_at END,
-           attempts = 0, lease_until = NULL, lease_id = NULL
+           attempts = 0, dead_at = NULL, lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND submitting_at IS NOT NULL AND checkout_hash IS NULL
     RETURNING state
 """
 
 MARK_UNRESOLVED: Final[LiteralString] = """
     UPDATE savings.intents
-       SET state = 'unresolved', reason = $3, due_at = $4, attempts = 0, lease_until = NULL, lease_id = NULL
+       SET state = 'unresolved', reason = $3, due_at = $4, attempts = 0, dead_at = NULL, lease_until = NULL,
+           lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
 """
 
 MARK_FAILED: Final[LiteralString] = """
     UPDATE savings.intents
-       SET state = 'failed', reason = $3, finished_at = $4, due_at = NULL, attempts = 0, lease_until = NULL,
-           lease_id = NULL
+       SET state = 'failed', reason = $3, finished_at = $4, due_at = NULL, attempts = 0, dead_at = NULL,
+           lease_until = NULL, lease_id = NULL
      WHERE saver_id = $1 AND id = $2 AND state IN ('requested', 'prompted', 'unresolved')
 """
 
@@ -175,8 +194,9 @@ async def claim_checks(tx: Tx, claim: Claim) -> Sequence[DueIntent]:
     )
 
 
-async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:
-    await tx.execute(
+async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> DeadRow | None:
+    return await tx.fetch_one(
+        DeadRow,
         POSTPONE,
         row.saver_id,
         row.id,
@@ -185,6 +205,14 @@ async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:
         postponement.error,
         postponement.dead,
     )
+
+
+async def list_dead(tx: Tx, *, to_send: bool) -> list[DeadRow]:
+    return await tx.fetch_all(DeadRow, LIST_DEAD, to_send)
+
+
+async def revive(tx: Tx, *, intent_id: UUID, to_send: bool, now: datetime) -> bool:
+    return await tx.fetch_value(UUID, REVIVE, intent_id, now, to_send) is not None
 
 
 async def count_prompts(tx: Tx, now: datetime) -> Backlog:

@@ -15,7 +15,7 @@ from zanari_api.deposits.intents import INTENTS, OPEN_FOR, checkout_hash, note
 from zanari_api.deposits.rows import DueIntent, Intent, IntentState, Payment
 from zanari_api.runtime.crypto import DataKey, IndexKey, Place
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 from zanari_api.users import linking
 
 SUBMITTING: Final = "submitting"
@@ -209,9 +209,27 @@ async def count_checks(tx: Tx, now: datetime) -> Backlog:
     return await step_queries.count_checks(tx, now)
 
 
-async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> None:
-    """Put a leased intent off after its work raised."""
-    await step_queries.postpone(tx, row, postponement)
+async def postpone(tx: Tx, row: DueIntent, postponement: Postponement) -> DeadRow | None:
+    """Put a leased intent off after its work raised; return it if it is given up."""
+    return await step_queries.postpone(tx, row, postponement)
+
+
+async def list_dead_prompts(tx: Tx) -> list[DeadRow]:
+    return await step_queries.list_dead(tx, to_send=True)
+
+
+async def list_dead_checks(tx: Tx) -> list[DeadRow]:
+    return await step_queries.list_dead(tx, to_send=False)
+
+
+async def revive_prompt(tx: Tx, intent_id: UUID, now: datetime) -> bool:
+    """Have an intent sent that was given up, if it is not too late for that; False when it is none."""
+    return await step_queries.revive(tx, intent_id=intent_id, to_send=True, now=now)
+
+
+async def revive_check(tx: Tx, intent_id: UUID, now: datetime) -> bool:
+    """Have an intent looked at that was given up; False when it is none."""
+    return await step_queries.revive(tx, intent_id=intent_id, to_send=False, now=now)
 
 
 def next_query_at(intent: Intent, now: datetime) -> datetime:

@@ -22,6 +22,9 @@ LISTED_MAX: Final = 1000
 class BreakKind(StrEnum):
     """What differs, or has no known end."""
 
+    WORK_GIVEN_UP = "work_given_up"
+    "a row of money on which work failed so often that no worker tries again"
+
     FLOAT_DIFFERS = "float_differs"
     "Safaricom reports another balance for one of our accounts than our books"
 

@@ -43,6 +43,8 @@ def jobs(context: CallbackWork) -> list[RowJob[Any]]:
             work=work,
             postpone=_postpone,
             count=inbox_queries.count_backlog,
+            list_dead=inbox_queries.list_dead,
+            revive=inbox_queries.revive,
         )
     ]
 
@@ -62,4 +64,5 @@ def facts(metrics: Metrics) -> Callable[[Tx, datetime], Awaitable[None]]:
 
 
 async def _postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement) -> None:
+    """Put a callback off, or into quarantine, which is where one that was given up is seen."""
     await inbox_queries.postpone(tx, row, postponement, dead_note=Note.GAVE_UP)

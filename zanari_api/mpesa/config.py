@@ -63,6 +63,7 @@ PUBLISHED_SOURCES: Final = (
 """The addresses that Safaricom's callbacks come from, as published."""
 
 
+MASK: Final = "********"
 ENFORCED: Final = "enforced"
 REPORTED: Final = "reported"
 SOURCE_MODES: Final = (ENFORCED, REPORTED)
@@ -164,6 +165,10 @@ class MpesaConfig:
         """Return the address that Safaricom is given for a kind of callback. It holds a secret token."""
         flow, path = CALLBACK_PATHS[kind]
         return f"{self.callback_base_url}/callbacks/{self.tokens.newest(flow)}{path}"
+
+    def masked_callback_url(self, kind: CallbackKind) -> str:
+        """Return the same address as a person may see it: without the token."""
+        return f"{self.callback_base_url}/callbacks/{MASK}{CALLBACK_PATHS[kind][1]}"
 
 
 def config_of(request: Request) -> MpesaConfig:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from zanari_api.mpesa.inbox_rows import CallbackRow, Filter
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 
 # A second delivery counts up; a first one that has not committed yet is waited for. The row is locked from here on.
 STORE: Final[LiteralString] = """
@@ -69,6 +69,21 @@ POSTPONE: Final[LiteralString] = """
            note = CASE WHEN $5 THEN $6::text END,
            last_error = $4, lease_until = NULL, lease_id = NULL
      WHERE id = $1 AND lease_id = $2
+"""
+
+# Any kind is more than nothing: what is quarantined is found by its index, which is by kind.
+LIST_DEAD: Final[LiteralString] = """
+    SELECT id, 0 AS amount_cents, last_error AS error, dead_at AS since
+      FROM mpesa.callbacks
+     WHERE outcome = 'quarantined' AND kind > '' AND dead_at IS NOT NULL
+     ORDER BY dead_at, id
+"""
+
+REVIVE: Final[LiteralString] = """
+    UPDATE mpesa.callbacks
+       SET outcome = 'deferred', note = NULL, due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
+     WHERE id = $1 AND outcome = 'quarantined' AND dead_at IS NOT NULL
+    RETURNING id
 """
 
 # Only what waits for a match; what waits for its turn after a failure is left where it is.
@@ -233,6 +248,15 @@ async def postpone(tx: Tx, row: ClaimedCallback, postponement: Postponement, *, 
 async def wake(tx: Tx, *, kind: str, now: datetime) -> None:
     """Have the worker look at once at what has waited for something of ours to match it."""
     await tx.execute(WAKE, kind, now)
+
+
+async def list_dead(tx: Tx) -> list[DeadRow]:
+    return await tx.fetch_all(DeadRow, LIST_DEAD)
+
+
+async def revive(tx: Tx, callback_id: UUID, now: datetime) -> bool:
+    """Take a callback that was given up out of quarantine and have it acted on; False when it is none."""
+    return await tx.fetch_value(UUID, REVIVE, callback_id, now) is not None
 
 
 async def count_backlog(tx: Tx, now: datetime) -> Backlog:

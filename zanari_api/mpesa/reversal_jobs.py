@@ -39,6 +39,8 @@ def reversal_job(parts: Reversing) -> RowJob[ClaimedReversal]:
         work=work,
         postpone=reversal_queries.postpone_reversal,
         count=reversal_queries.count_reversals,
+        list_dead=reversal_queries.list_dead,
+        revive=reversal_queries.revive_reversal,
         idle_s=5,
         lease_s=120,
         batch=5,

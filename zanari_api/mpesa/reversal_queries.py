@@ -7,7 +7,7 @@ from uuid import UUID
 
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 
 INSERT_REVERSAL: Final[LiteralString] = """
     INSERT INTO mpesa.reversals (
@@ -112,10 +112,27 @@ MARK_FINISHED: Final[LiteralString] = """
 """
 
 POSTPONE_REVERSAL: Final[LiteralString] = """
-    UPDATE mpesa.reversals
-       SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3::timestamptz END, lease_id = NULL,
-           lease_until = NULL
-     WHERE id = $1 AND lease_id = $2
+    WITH put_off AS (
+        UPDATE mpesa.reversals
+           SET due_at = $3, last_error = $4, dead_at = CASE WHEN $5 THEN $3::timestamptz END, lease_id = NULL,
+               lease_until = NULL
+         WHERE id = $1 AND lease_id = $2
+        RETURNING id, amount_cents, last_error, dead_at
+    )
+    SELECT id, amount_cents, last_error AS error, dead_at AS since FROM put_off WHERE dead_at IS NOT NULL
+"""
+
+LIST_DEAD: Final[LiteralString] = """
+    SELECT id, amount_cents, last_error AS error, dead_at AS since
+      FROM mpesa.reversals
+     WHERE dead_at > '-infinity'::timestamptz
+     ORDER BY dead_at, id
+"""
+
+REVIVE_REVERSAL: Final[LiteralString] = """
+    UPDATE mpesa.reversals SET due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
+     WHERE id = $1 AND dead_at IS NOT NULL
+    RETURNING id
 """
 
 COUNT_DUE: Final[LiteralString] = """
@@ -287,8 +304,9 @@ async def mark_finished(
     await tx.execute(MARK_FINISHED, reversal_id, state, reason, reversal_receipt, now)
 
 
-async def postpone_reversal(tx: Tx, request: ClaimedReversal, postponement: Postponement) -> None:
-    await tx.execute(
+async def postpone_reversal(tx: Tx, request: ClaimedReversal, postponement: Postponement) -> DeadRow | None:
+    return await tx.fetch_one(
+        DeadRow,
         POSTPONE_REVERSAL,
         request.id,
         request.lease_id,
@@ -296,6 +314,14 @@ async def postpone_reversal(tx: Tx, request: ClaimedReversal, postponement: Post
         postponement.error,
         postponement.dead,
     )
+
+
+async def list_dead(tx: Tx) -> list[DeadRow]:
+    return await tx.fetch_all(DeadRow, LIST_DEAD)
+
+
+async def revive_reversal(tx: Tx, reversal_id: UUID, now: datetime) -> bool:
+    return await tx.fetch_value(UUID, REVIVE_REVERSAL, reversal_id, now) is not None
 
 
 async def count_reversals(tx: Tx, now: datetime) -> Backlog:

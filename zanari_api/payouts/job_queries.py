@@ -1,4 +1,4 @@
-"""Every statement by which payouts are jobs: leased, put off, counted; no decisions, no commits."""
+"""Every statement by which payouts are jobs: leased, put off, counted, revived; no decisions, no commits."""
 
 from datetime import datetime
 from typing import Final, LiteralString
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from zanari_api.payouts.rows import ClaimedPayout
 from zanari_api.runtime.db import Tx
-from zanari_api.runtime.jobs import Backlog, Claim, Postponement
+from zanari_api.runtime.jobs import Backlog, Claim, DeadRow, Postponement
 
 CLAIM_SUBMISSIONS: Final[LiteralString] = """
     UPDATE savings.payouts AS p
@@ -41,10 +41,29 @@ CLAIM_CHECKS: Final[LiteralString] = """
 """
 
 POSTPONE_PAYOUT: Final[LiteralString] = """
-    UPDATE savings.payouts
-       SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END,
-           lease_id = NULL, lease_until = NULL
-     WHERE saver_id = $1 AND id = $2 AND lease_id = $3 AND state NOT IN ('settled', 'failed')
+    WITH put_off AS (
+        UPDATE savings.payouts
+           SET due_at = $4, last_error = $5, dead_at = CASE WHEN $6 THEN $4::timestamptz END,
+               lease_id = NULL, lease_until = NULL
+         WHERE saver_id = $1 AND id = $2 AND lease_id = $3 AND state NOT IN ('settled', 'failed')
+        RETURNING id, amount_cents, last_error, dead_at
+    )
+    SELECT id, amount_cents, last_error AS error, dead_at AS since FROM put_off WHERE dead_at IS NOT NULL
+"""
+
+# What is to be sent and what is to be asked about are two jobs over one table.
+LIST_DEAD: Final[LiteralString] = """
+    SELECT id, amount_cents, last_error AS error, dead_at AS since
+      FROM savings.payouts
+     WHERE dead_at > '-infinity'::timestamptz AND (state IN ('requested', 'queued') OR resend_wanted) = $1
+     ORDER BY dead_at, id
+"""
+
+REVIVE_PAYOUT: Final[LiteralString] = """
+    UPDATE savings.payouts SET due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
+     WHERE id = $1 AND dead_at > '-infinity'::timestamptz
+       AND (state IN ('requested', 'queued') OR resend_wanted) = $3
+    RETURNING id
 """
 
 RELEASE_PAYOUT: Final[LiteralString] = """
@@ -91,8 +110,9 @@ async def claim_checks(tx: Tx, claim: Claim) -> list[ClaimedPayout]:
     )
 
 
-async def postpone(tx: Tx, row: ClaimedPayout, postponement: Postponement) -> None:
-    await tx.execute(
+async def postpone(tx: Tx, row: ClaimedPayout, postponement: Postponement) -> DeadRow | None:
+    return await tx.fetch_one(
+        DeadRow,
         POSTPONE_PAYOUT,
         row.saver_id,
         row.id,
@@ -101,6 +121,14 @@ async def postpone(tx: Tx, row: ClaimedPayout, postponement: Postponement) -> No
         postponement.error,
         postponement.dead,
     )
+
+
+async def list_dead(tx: Tx, *, to_send: bool) -> list[DeadRow]:
+    return await tx.fetch_all(DeadRow, LIST_DEAD, to_send)
+
+
+async def revive(tx: Tx, *, payout_id: UUID, to_send: bool, now: datetime) -> bool:
+    return await tx.fetch_value(UUID, REVIVE_PAYOUT, payout_id, now, to_send) is not None
 
 
 async def release(tx: Tx, *, saver_id: UUID, payout_id: UUID, lease: UUID, due_at: datetime | None) -> None:

@@ -37,7 +37,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Postponement:
-    """What becomes of a row whose work failed. `error` names the failure's class and never quotes it."""
+    """What becomes of a row whose work failed. `error` names the failure's class and never quotes it.
+
+    `due_at` is when it is tried again, or when it was given up.
+    """
 
     due_at: datetime
     error: str
@@ -52,6 +55,18 @@ class Backlog:
     due: int
     oldest_due_at: datetime | None
     dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadRow:
+    """A row that was given up and waits for a person. `error` names the class of its last failure."""
+
+    id: UUID
+    amount_cents: int
+    """The money whose end waits for it; 0 where it is about no amount."""
+
+    error: str
+    since: datetime
 
 
 class RowOfWork(Protocol):
@@ -85,6 +100,10 @@ class JobOutcome(StrEnum):
     "tried often enough: waits for a person"
 
 
+async def tell_nobody(_tx: Tx, _dead: DeadRow) -> None:
+    """Do nothing about a row that was given up: it is seen some other way."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowJob(Generic[Row]):
     """One kind of work.
@@ -92,13 +111,20 @@ class RowJob(Generic[Row]):
     `claim` leases due rows (FOR UPDATE SKIP LOCKED) and counts the attempt. `work` carries one out and sets what
     is next; it checks the lease in each write. What it raises postpones the row; `expected` is what may be raised
     while something is away, anything else is logged as a fault. `count` is for the metrics.
+
+    `postpone` returns the row where it is given up by this, None where it is not, or was another's by then.
+    `on_dead` is told of it in the same transaction. `list_dead` lists what was given up, the oldest first; `revive`
+    makes one of those due and tells whether there was one.
     """
 
     name: str
     claim: Callable[[Tx, Claim], Awaitable[Sequence[Row]]]
     work: Callable[[Row], Awaitable[None]]
-    postpone: Callable[[Tx, Row, Postponement], Awaitable[None]]
+    postpone: Callable[[Tx, Row, Postponement], Awaitable[DeadRow | None]]
     count: Callable[[Tx, datetime], Awaitable[Backlog]]
+    list_dead: Callable[[Tx], Awaitable[Sequence[DeadRow]]]
+    revive: Callable[[Tx, UUID, datetime], Awaitable[bool]]
+    on_dead: Callable[[Tx, DeadRow], Awaitable[None]] = tell_nobody
     expected: tuple[type[Exception], ...] = (Unavailable,)
     idle_s: int = 1
     lease_s: int = 60
@@ -147,10 +173,14 @@ async def _try(job: RowJob[Row], row: Row, *, database: Database, clock: Clock) 
         outcome = JobOutcome.POSTPONED if isinstance(error, job.expected) else JobOutcome.FAILED
         if outcome is JobOutcome.FAILED:
             log.exception("job_failed", job=job.name, attempts=row.attempts)
-        postponement = Postponement(clock.now() + backoff(row.attempts), type(error).__name__, dead)
+        now = clock.now()
+        due_at = now if dead else now + backoff(row.attempts)
+        postponement = Postponement(due_at, type(error).__name__, dead)
 
         async def put_off(tx: Tx) -> None:
-            await job.postpone(tx, row, postponement)
+            given_up = await job.postpone(tx, row, postponement)
+            if given_up is not None:
+                await job.on_dead(tx, given_up)
 
         try:
             await database.unit_of_work(put_off, role=Role.SYSTEM)
