@@ -1,6 +1,7 @@
 """`zanari suspense`: money that nobody could be matched to goes to whom it was meant for, or back. It is audited."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -156,6 +157,21 @@ async def test_a_returned_payment_leaves_suspense_and_float(api: Api, operator: 
     assert (act["act"], json.loads(act["after"])) == ("suspense_returned", {"return_receipt": back})
     again = await operator(*arguments)
     assert again.failure == f"{receipt} is returned already, by wanjiku; nothing moved"
+
+
+async def test_a_payment_counts_as_given_back_from_when_mpesa_did(api: Api, operator: CommandBeside) -> None:
+    receipt = new_receipt()
+    await api.pay_in(5_000, account_reference="rent", receipt=receipt, TransTime="20261120090000")
+    arguments = ("suspense", "return", receipt, "--return-receipt", new_receipt(), "--evidence", "x", "--at")
+    early = await operator(*arguments, "2026-11-20 08:59:59")
+    assert early.failure == f"{receipt} was not paid yet at that time; nothing moved"
+    assert (await item(api, receipt))["state"] == "held"
+    assert (await operator(*arguments, "2026-11-20 11:30")).code == 0
+    (transfer,) = await api.rows(
+        "SELECT event_at FROM ledger.transfers WHERE key = $1",
+        f"suspense_return:{(await item(api, receipt))['id']}",
+    )
+    assert transfer["event_at"] == datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 
 
 async def test_a_payment_that_was_given_back_is_not_assigned_and_its_spend_is_reversed(

@@ -2,7 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.app import SHORTCODE, Api
+from tests.support.prompts import Prompter
+from tests.support.savers import new_receipt
 from zanari_api.kit.clock import EAT
 from zanari_api.ledger import accounts, moments
 from zanari_api.ledger.moments import SINCE_EVER
@@ -33,6 +37,26 @@ async def test_what_happened_later_is_not_in_it_and_what_was_booked_late_is(fres
     assert await held(fresh, MORNING + timedelta(seconds=1)) == 100
     assert await held(fresh, MORNING + 2 * hour) == 2_100
     assert await held(fresh, MORNING + 4 * hour) == 12_100
+
+
+@pytest.mark.parametrize("was_credited", [False, True])
+async def test_what_leaves_suspense_for_its_prompt_is_in_the_float_once_at_every_moment(
+    fresh: Api, *, was_credited: bool
+) -> None:
+    saver, prompter, receipt = await fresh.new_saver(), Prompter(fresh), new_receipt()
+    asked = await prompter.prompted(saver, 50_000)
+    handle, paid_at = prompter.handle(saver), fresh.clock.now()
+    before = await held(fresh, paid_at + timedelta(minutes=1))
+    assert before is not None
+    stamp = paid_at.astimezone(EAT).strftime("%Y%m%d%H%M%S")
+    await fresh.pay_in(50_000, account_reference="rent", receipt=receipt, TransTime=stamp)
+    if was_credited:
+        await prompter.answer_query(await prompter.intent(asked))
+    fresh.clock.advance(hours=2)
+    await prompter.tell(handle, receipt=receipt, cents=50_000)
+    assert await saver.holds() == (50_000, 0, 0)
+    for minutes in (1, 60, 119, 180):
+        assert await held(fresh, paid_at + timedelta(minutes=minutes)) == before + 50_000, minutes
 
 
 async def test_a_horizon_spares_reading_what_was_booked_before_it(fresh: Api) -> None:

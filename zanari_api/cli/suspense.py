@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from zanari_api.cli.moments import AtOption, moment
 from zanari_api.cli.session import Operation, OperatorOption, named, operating
 from zanari_api.cli.terminal import fail, run, say, table
 from zanari_api.deposits.holding_rows import HoldState, SuspenseView
@@ -32,6 +33,7 @@ _EVIDENCE_MAX: Final = 1000
 _REFUSED: Final = {
     Result.UNKNOWN_RECEIPT: "no payment with the receipt {receipt} was ever held",
     Result.UNKNOWN_MEMBER: "no saver has that member code",
+    Result.BEFORE_IT_CAME: "{receipt} was not paid yet at that time",
     Result.RECEIPT_USED: "the return receipt stands for something else in our books",
 }
 
@@ -67,6 +69,7 @@ def return_(
         str, typer.Option("--return-receipt", help="M-PESA's receipt of the reversal that gave it back.")
     ],
     evidence: Evidence,
+    at: AtOption = None,
     operator: OperatorOption = None,
 ) -> None:
     """Record that a held payment was given back to whoever paid. Sends nothing: reverse it in M-PESA's portal first."""
@@ -75,6 +78,7 @@ def return_(
             _receipt(receipt),
             _receipt(return_receipt),
             evidence=_evidence(evidence),
+            at=at,
             operator=named(operator),
         )
     )
@@ -134,11 +138,16 @@ async def _assign(receipt: str, to: MemberReference, *, evidence: str, operator:
     )
 
 
-async def _return(receipt: str, return_receipt: str, *, evidence: str, operator: str) -> None:
+async def _return(
+    receipt: str, return_receipt: str, *, evidence: str, at: datetime | None, operator: str
+) -> None:
     async with operating(operator) as o:
         act = _act(o, evidence)
+        event_at = None if at is None else moment(at, now=act.now)
         resolved = await o.database.unit_of_work(
-            lambda tx: suspense_service.return_(tx, receipt=receipt, return_receipt=return_receipt, act=act),
+            lambda tx: suspense_service.return_(
+                tx, receipt=receipt, return_receipt=return_receipt, act=act, event_at=event_at
+            ),
             role=Role.SYSTEM,
         )
     item = _done(resolved, receipt)

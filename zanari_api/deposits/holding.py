@@ -25,15 +25,25 @@ async def find_returned_by(tx: Tx, *, return_receipt: str) -> str | None:
 
 
 async def give_back(
-    tx: Tx, item: SuspenseView, *, return_receipt: str, by: str, evidence: str, now: datetime
+    tx: Tx,
+    item: SuspenseView,
+    *,
+    return_receipt: str,
+    by: str,
+    evidence: str,
+    event_at: datetime,
+    now: datetime,
 ) -> None:
-    """Book that M-PESA gave a held payment back: out of suspense, and out of our float. Both receipts are locked."""
+    """Book that M-PESA gave a held payment back: out of suspense, and out of our float. Both receipts are locked.
+
+    `event_at` is when M-PESA did.
+    """
     await posting.post_one(
         tx,
         Transfer(
             key=f"suspense_return:{item.id}",
             kind="suspense_return",
-            event_at=now,
+            event_at=event_at,
             entries=(
                 (accounts.SUSPENSE, -item.amount_cents),
                 (accounts.float_id(item.shortcode), item.amount_cents),

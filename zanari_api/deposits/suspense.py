@@ -47,9 +47,12 @@ async def assign(  # noqa: PLR0913 (who, what, whence and why, each by its keywo
     return deposit_id
 
 
-async def take_out(tx: Tx, item: SuspenseItem, *, by: str, evidence: str, now: datetime) -> None:
+async def take_out(
+    tx: Tx, item: SuspenseItem, *, by: str, evidence: str, event_at: datetime, now: datetime
+) -> None:
     """Take a held item out of suspense: whose payment it is, is known, and it is booked there, or was before.
 
+    `event_at` is the time of that other booking, so that the float of no moment has the payment twice or not at all.
     The receipt must be locked, and so must the saver.
     """
     await posting.post_one(
@@ -57,7 +60,7 @@ async def take_out(tx: Tx, item: SuspenseItem, *, by: str, evidence: str, now: d
         Transfer(
             key=f"suspense_taken_out:{item.id}",
             kind="suspense_taken_out",
-            event_at=now,
+            event_at=event_at,
             entries=(
                 (accounts.SUSPENSE, -item.amount_cents),
                 (accounts.float_id(item.shortcode), item.amount_cents),

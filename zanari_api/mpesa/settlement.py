@@ -12,6 +12,7 @@ from uuid import UUID
 
 from zanari_api.deposits import intents, steps, suspense
 from zanari_api.deposits import service as deposits
+from zanari_api.deposits.queries import SuspenseItem
 from zanari_api.deposits.rows import Channel, Intent, IntentState, Payment, Purpose
 from zanari_api.deposits.service import Destination
 from zanari_api.goals import service as goals
@@ -233,11 +234,22 @@ async def _take_known(tx: Tx, held: Held, *, receipt: str) -> Effected:
         return Effected(Outcome.DUPLICATE, held.intent.saver_id)
     # Whatever it turns out to be, it is no longer nobody's.
     await suspense.take_out(
-        tx, item, by=f"settlement:{payment.channel}", evidence=f"intent:{held.intent.id}", now=now
+        tx,
+        item,
+        by=f"settlement:{payment.channel}",
+        evidence=f"intent:{held.intent.id}",
+        event_at=_booked_at(held.intent, item),
+        now=now,
     )
-    # Where its money lies, whoever was told of the receipt first knew best.
-    held = replace(held, payment=replace(payment, shortcode=item.shortcode))
+    # Where and since when its money lies, whoever was told of the receipt first knew best.
+    held = replace(held, payment=replace(payment, shortcode=item.shortcode, event_at=item.event_at))
     return await _take_new(tx, held, receipt=receipt)
+
+
+def _booked_at(intent: Intent, item: SuspenseItem) -> datetime:
+    """Return when a held payment is in the books for its saver: a query's word was booked as of the push."""
+    was_booked = intent.state is IntentState.SETTLED and intent.receipt is None
+    return (intent.prompted_at if was_booked else None) or item.event_at
 
 
 async def _attach(tx: Tx, held: Held, *, receipt: str) -> Effected:

@@ -39,6 +39,9 @@ class Result(StrEnum):
     UNKNOWN_MEMBER = "unknown_member"
     "no saver has this member code; nothing moved"
 
+    BEFORE_IT_CAME = "before_it_came"
+    "it would have been given back before it was paid; nothing moved"
+
     RECEIPT_USED = "receipt_used"
     "that receipt stands for something else already; nothing moved"
 
@@ -105,10 +108,13 @@ async def assign(tx: Tx, *, receipt: str, to: MemberReference, act: Act) -> Reso
     return Resolved(Result.DONE, found.item, saver_id, deposit_id, destination.goal_id)
 
 
-async def return_(tx: Tx, *, receipt: str, return_receipt: str, act: Act) -> Resolved:
+async def return_(
+    tx: Tx, *, receipt: str, return_receipt: str, act: Act, event_at: datetime | None = None
+) -> Resolved:
     """Record that M-PESA gave a held payment back to whoever paid, by a reversal with a receipt of its own. Audited.
 
-    Nothing is sent: an operator had it reversed in M-PESA's own portal. Locks both receipts. Safe to repeat.
+    `event_at` is when M-PESA did, now when left out; a time before it was paid is refused. Nothing is sent: an
+    operator had it reversed in M-PESA's own portal. Locks both receipts. Safe to repeat.
     """
     await receipts.lock(tx, [receipt, return_receipt])
     found = await _held(tx, receipt)
@@ -116,12 +122,17 @@ async def return_(tx: Tx, *, receipt: str, return_receipt: str, act: Act) -> Res
         return found
     if return_receipt == receipt or await _stands_for_something(tx, return_receipt):
         return Resolved(Result.RECEIPT_USED, found.item)
+    # M-PESA's clock may be ahead of ours.
+    returned_at = event_at or max(act.now, found.item.event_at)
+    if returned_at < found.item.event_at:
+        return Resolved(Result.BEFORE_IT_CAME, found.item)
     await holding.give_back(
         tx,
         found.item,
         return_receipt=return_receipt,
         by=act.operator,
         evidence=act.evidence,
+        event_at=returned_at,
         now=act.now,
     )
     # A spend with this receipt that we are told of later was reversed with it.
