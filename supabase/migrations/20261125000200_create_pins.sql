@@ -45,9 +45,16 @@ COMMENT ON COLUMN savings.step_up_tokens.pin_version IS 'The PIN that was proven
 CREATE INDEX step_up_tokens_by_end ON savings.step_up_tokens (expires_at);
 
 ALTER TABLE savings.step_up_tokens ENABLE ROW LEVEL SECURITY;
-CREATE POLICY step_up_tokens_of_the_saver ON savings.step_up_tokens TO zanari_api
+CREATE POLICY step_up_tokens_read_by_the_saver ON savings.step_up_tokens FOR SELECT TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
-GRANT SELECT, INSERT, UPDATE (spent_at) ON savings.step_up_tokens TO zanari_api;
+CREATE POLICY step_up_tokens_earned_by_the_saver ON savings.step_up_tokens FOR INSERT TO zanari_api
+    WITH CHECK (saver_id = (SELECT savings.current_saver_id()));
+-- What is spent stays spent.
+CREATE POLICY step_up_tokens_spent_once ON savings.step_up_tokens FOR UPDATE TO zanari_api
+    USING (saver_id = (SELECT savings.current_saver_id()) AND spent_at IS NULL)
+    WITH CHECK (saver_id = (SELECT savings.current_saver_id()) AND spent_at IS NOT NULL);
+GRANT SELECT, INSERT (saver_id, token_hash, purpose, pin_version, created_at, expires_at), UPDATE (spent_at)
+    ON savings.step_up_tokens TO zanari_api;
 CREATE POLICY step_up_tokens_for_the_system ON savings.step_up_tokens TO zanari_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON savings.step_up_tokens TO zanari_system;
 

@@ -81,7 +81,13 @@ CREATE POLICY intents_requested_by_the_saver ON savings.intents FOR INSERT TO za
 CREATE POLICY intents_taken_back_by_the_saver ON savings.intents FOR UPDATE TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()) AND state = 'requested' AND submitting_at IS NULL)
     WITH CHECK (saver_id = (SELECT savings.current_saver_id()) AND state = 'failed');
-GRANT SELECT, INSERT, UPDATE (state, reason, finished_at, due_at, lease_until, lease_id) ON savings.intents TO zanari_api;
+GRANT SELECT,
+    INSERT (
+        saver_id, id, purpose, reference, shortcode, amount_cents, goal_id, account_id, msisdn, blind_index,
+        requested_at, not_before, open_until, expires_at, due_at
+    ),
+    UPDATE (state, reason, finished_at, due_at, lease_until, lease_id)
+    ON savings.intents TO zanari_api;
 CREATE POLICY intents_for_the_system ON savings.intents TO zanari_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON savings.intents TO zanari_system;
 
@@ -104,8 +110,14 @@ COMMENT ON TABLE savings.intent_events IS
 CREATE INDEX intent_events_of_one ON savings.intent_events (saver_id, intent_id, happened_at);
 
 ALTER TABLE savings.intent_events ENABLE ROW LEVEL SECURITY;
-CREATE POLICY intent_events_of_the_saver ON savings.intent_events TO zanari_api
+CREATE POLICY intent_events_read_by_the_saver ON savings.intent_events FOR SELECT TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
+-- A request writes down that it asked, or took back. Evidence is the system's.
+CREATE POLICY intent_events_of_requests ON savings.intent_events FOR INSERT TO zanari_api
+    WITH CHECK (
+        saver_id = (SELECT savings.current_saver_id())
+        AND state IN ('requested', 'failed') AND callback_id IS NULL AND receipt IS NULL
+    );
 GRANT SELECT, INSERT ON savings.intent_events TO zanari_api;
 CREATE POLICY intent_events_for_the_system ON savings.intent_events TO zanari_system USING (true);
 GRANT SELECT, INSERT ON savings.intent_events TO zanari_system;
@@ -137,7 +149,26 @@ COMMENT ON COLUMN savings.mpesa_accounts.made_default_at IS
     'When the saver chose it. The default is the linked number chosen last; where none was chosen, the one linked first.';
 COMMENT ON COLUMN savings.mpesa_accounts.proven_at IS 'When it was last proven to be the saver''s; null: when it was linked.';
 -- A saver chooses a default and unlinks; who may link is decided by proof alone.
+CREATE POLICY mpesa_accounts_ended_once ON savings.mpesa_accounts AS RESTRICTIVE FOR UPDATE TO zanari_api
+    USING (unlinked_at IS NULL)
+    WITH CHECK (unlinked_because IS NULL OR unlinked_because = 'removed_by_saver');
 GRANT UPDATE (made_default_at, unlinked_at, unlinked_because) ON savings.mpesa_accounts TO zanari_api;
+
+CREATE TABLE savings.refused_links (
+    saver_id uuid NOT NULL CONSTRAINT refused_links_saver_exists REFERENCES savings.savers,
+    id uuid NOT NULL,
+    refused_at timestamptz NOT NULL,
+    CONSTRAINT refused_links_pkey PRIMARY KEY (saver_id, id)
+);
+COMMENT ON TABLE savings.refused_links IS
+    'Each time a saver asked for a number that another saver holds: counted, since the answer tells that somebody does. Not which.';
+
+ALTER TABLE savings.refused_links ENABLE ROW LEVEL SECURITY;
+CREATE POLICY refused_links_of_the_saver ON savings.refused_links TO zanari_api
+    USING (saver_id = (SELECT savings.current_saver_id()));
+GRANT SELECT, INSERT ON savings.refused_links TO zanari_api;
+CREATE POLICY refused_links_for_the_system ON savings.refused_links TO zanari_system USING (true);
+GRANT SELECT, INSERT ON savings.refused_links TO zanari_system;
 
 -- Row level security shows a saver no other's numbers, and a request has to know of one thing about them.
 CREATE FUNCTION savings.number_in_use(number_index bytea, proven_since timestamptz) RETURNS boolean

@@ -60,9 +60,20 @@ CREATE INDEX collections_by_prompt ON savings.collections (saver_id, prompts_at 
 CREATE INDEX collections_by_receipt ON savings.collections (receipt) WHERE receipt IS NOT NULL;
 
 ALTER TABLE savings.collections ENABLE ROW LEVEL SECURITY;
-CREATE POLICY collections_of_the_saver ON savings.collections TO zanari_api
+-- A saver asks, reads, and may skip what was not sent; all else is the system's.
+CREATE POLICY collections_read_by_the_saver ON savings.collections FOR SELECT TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
-GRANT SELECT, INSERT, UPDATE (state, updated_at) ON savings.collections TO zanari_api;
+CREATE POLICY collections_requested_by_the_saver ON savings.collections FOR INSERT TO zanari_api
+    WITH CHECK (saver_id = (SELECT savings.current_saver_id()) AND state = 'requested');
+CREATE POLICY collections_skipped_by_the_saver ON savings.collections FOR UPDATE TO zanari_api
+    USING (saver_id = (SELECT savings.current_saver_id()) AND state = 'requested')
+    WITH CHECK (saver_id = (SELECT savings.current_saver_id()) AND state = 'skipped');
+GRANT SELECT,
+    INSERT (
+        saver_id, id, intent_id, amount_cents, fee_cents, tariff_valid_from, requested_by, prompts_at, created_at
+    ),
+    UPDATE (state, updated_at)
+    ON savings.collections TO zanari_api;
 CREATE POLICY collections_for_the_system ON savings.collections TO zanari_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON savings.collections TO zanari_system;
 
@@ -91,7 +102,7 @@ COMMENT ON COLUMN savings.collection_items.outcome IS
 ALTER TABLE savings.collection_items ENABLE ROW LEVEL SECURITY;
 CREATE POLICY collection_items_of_the_saver ON savings.collection_items TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
-GRANT SELECT, INSERT ON savings.collection_items TO zanari_api;
+GRANT SELECT, INSERT (saver_id, collection_id, spend_id, place, amount_cents) ON savings.collection_items TO zanari_api;
 CREATE POLICY collection_items_for_the_system ON savings.collection_items TO zanari_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON savings.collection_items TO zanari_system;
 

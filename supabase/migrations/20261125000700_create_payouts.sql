@@ -106,9 +106,16 @@ CREATE INDEX payouts_by_late_receipt ON savings.payouts (late_receipt) WHERE lat
 CREATE INDEX payouts_by_time ON savings.payouts (requested_at DESC, id DESC);
 
 ALTER TABLE savings.payouts ENABLE ROW LEVEL SECURITY;
-CREATE POLICY payouts_of_the_saver ON savings.payouts TO zanari_api
+-- A saver asks and reads. Every step after that, and what is proposed or found out, is the system's.
+CREATE POLICY payouts_read_by_the_saver ON savings.payouts FOR SELECT TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
-GRANT SELECT, INSERT ON savings.payouts TO zanari_api;
+CREATE POLICY payouts_requested_by_the_saver ON savings.payouts FOR INSERT TO zanari_api
+    WITH CHECK (saver_id = (SELECT savings.current_saver_id()) AND state = 'requested');
+GRANT SELECT,
+    INSERT (
+        saver_id, id, amount_cents, goal_id, account_id, msisdn, originator_conversation_id, state, requested_at, due_at
+    )
+    ON savings.payouts TO zanari_api;
 CREATE POLICY payouts_for_the_system ON savings.payouts TO zanari_system USING (true);
 GRANT SELECT, INSERT, UPDATE ON savings.payouts TO zanari_system;
 
@@ -130,8 +137,14 @@ COMMENT ON TABLE savings.payout_events IS 'Every step of a payout with its cause
 CREATE INDEX payout_events_of_one ON savings.payout_events (saver_id, payout_id, happened_at);
 
 ALTER TABLE savings.payout_events ENABLE ROW LEVEL SECURITY;
-CREATE POLICY payout_events_of_the_saver ON savings.payout_events TO zanari_api
+CREATE POLICY payout_events_read_by_the_saver ON savings.payout_events FOR SELECT TO zanari_api
     USING (saver_id = (SELECT savings.current_saver_id()));
+-- A request takes the first step, and no other.
+CREATE POLICY payout_events_of_requests ON savings.payout_events FOR INSERT TO zanari_api
+    WITH CHECK (
+        saver_id = (SELECT savings.current_saver_id())
+        AND state_before IS NULL AND state = 'requested' AND num_nonnulls(detail, callback_id, operator) = 0
+    );
 GRANT SELECT, INSERT ON savings.payout_events TO zanari_api;
 CREATE POLICY payout_events_for_the_system ON savings.payout_events TO zanari_system USING (true);
 GRANT SELECT, INSERT ON savings.payout_events TO zanari_system;

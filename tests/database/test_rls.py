@@ -1,19 +1,14 @@
 """Row level security and grants, as each login and role meets them: a forgotten WHERE leaks nothing."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import asyncpg
-import orjson
 import pytest
 
-from tests.mpesa.reversing import take
+from tests.database.acting import acting, app_of, request_of, saver_with_a_row_in_each_table
 from tests.support.app import Api
-from tests.support.payouts import withdraw
-from tests.support.pins import WRONG_PIN, enter_pin, put_pin, signed_in, step_up_token, with_pin
 from tests.support.postgres import Database
-from tests.support.savers import Saver, answered
+from tests.support.savers import Saver
 
 SCHEMAS = ("ledger", "savings", "mpesa", "runtime")
 READ_THROUGH_SUPABASE = {"savings.goals", "savings.transactions"}
@@ -49,52 +44,6 @@ LIST_GRANTS = """
 """
 
 
-class Session:
-    """A connection that acts as somebody, in a transaction that is never committed."""
-
-    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-        self._connection = connection
-
-    async def column(self, sql: str, *args: object) -> list[object]:
-        return [row[0] for row in await self._connection.fetch(sql, *args)]
-
-    async def execute(self, sql: str, *args: object) -> str:
-        return await self._connection.execute(sql, *args)
-
-    async def is_refused(self, sql: str, *args: object) -> bool:
-        """Whether the statement lacks a privilege; the transaction goes on either way."""
-        try:
-            async with self._connection.transaction():
-                await self._connection.execute(sql, *args)
-        except asyncpg.InsufficientPrivilegeError:
-            return True
-        return False
-
-
-@asynccontextmanager
-async def acting(database: Database, login: str, *settings: str) -> AsyncIterator[Session]:
-    async with database.connected(login) as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        try:
-            for setting in settings:
-                await connection.execute(setting)
-            yield Session(connection)
-        finally:
-            await transaction.rollback()
-
-
-def app_of(saver_id: UUID) -> tuple[str, str]:
-    """Return what PostgREST and Realtime do for a verified token."""
-    claims = orjson.dumps({"sub": str(saver_id), "role": "authenticated"}).decode()
-    return "SET LOCAL ROLE authenticated", f"SELECT set_config('request.jwt.claims', '{claims}', true)"
-
-
-def request_of(saver_id: UUID | None) -> tuple[str, str]:
-    """Return what the service does for a saver's request; None for one that forgot to say whose it is."""
-    return "SET LOCAL ROLE zanari_api", f"SELECT set_config('zanari.saver_id', '{saver_id or ''}', true)"
-
-
 async def read(database: Database, sql: str) -> list[asyncpg.Record]:
     async with database.connected("supabase_admin") as connection:
         return await connection.fetch(sql, list(SCHEMAS))
@@ -115,28 +64,6 @@ async def amina(module_api: Api) -> Saver:
 @pytest.fixture(scope="module")
 async def baraka(module_api: Api) -> Saver:
     return await saver_with_a_row_in_each_table(module_api)
-
-
-async def saver_with_a_row_in_each_table(api: Api) -> Saver:
-    saver = await api.new_saver()
-    await saver.goal_holding(5_000, target_cents=10_000)
-    await saver.deposit(1_000)
-    assert (await saver.spend(14_700))["round_up"]["outcome"] == "saved"
-    assert (await saver.spend(14_100))["round_up"]["outcome"] == "waiting"
-    await saver.deposit(500)
-    answered(await saver.post("/users/me/waiting/payment"), 201)
-    assert (await saver.spend(14_100))["round_up"]["outcome"] == "waiting"
-    answered(await saver.post("/mpesa/collections"), 202)
-    await with_pin(saver)
-    await step_up_token(saver)
-    await saver.deposit(1_000)
-    answered(await withdraw(saver, 1_000), 202)
-    await enter_pin(saver, WRONG_PIN)
-    # Asked for again after a wrong one, without the one before: a reset, which holds payouts.
-    assert answered(await put_pin(signed_in(saver)))["payouts_held_until"]
-    await take(api, await saver.deposit(700))
-    await api.runtime.activity.flush()
-    return saver
 
 
 # Through Supabase
@@ -246,6 +173,7 @@ async def test_a_request_sees_one_saver_even_without_a_condition(
         "savings.payout_holds",
         "savings.payouts",
         "savings.pins",
+        "savings.refused_links",
         "savings.round_up_rules",
         "savings.savers",
         "savings.spends",
@@ -315,8 +243,17 @@ async def test_a_request_neither_changes_nor_ends_a_hold_nor_makes_a_spent_token
             assert await request.is_refused(f"UPDATE savings.step_up_tokens SET {column}"), column
         assert await request.execute("UPDATE savings.pins SET wrong_tries = 1") == "UPDATE 1"
         assert await request.is_refused("UPDATE savings.pins SET saver_id = $1", baraka.id)
+        assert await request.execute("UPDATE savings.step_up_tokens SET spent_at = now()") == "UPDATE 1"
+        assert await request.execute("UPDATE savings.step_up_tokens SET spent_at = NULL") == "UPDATE 0"
     async with acting(database, "zanari_service", "SET LOCAL ROLE zanari_system") as system:
         assert await system.is_refused("UPDATE savings.payout_holds SET held_until = now()")
+    async with acting(database, "zanari_service", *request_of(baraka.id)) as request:
+        assert await request.is_refused("UPDATE savings.step_up_tokens SET spent_at = NULL")
+        assert await request.is_refused(
+            "INSERT INTO savings.step_up_tokens (saver_id, token_hash, purpose, pin_version, created_at, expires_at)"
+            " SELECT $1, decode(repeat('ab', 32), 'hex'), 'withdrawal', 1, now(), 'infinity'",
+            amina.id,
+        )
 
 
 async def test_a_request_cannot_open_or_read_accounts_of_another_saver(

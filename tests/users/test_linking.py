@@ -173,6 +173,34 @@ async def test_strangers_phones_cannot_be_made_to_ring_all_day(api: Api, saver: 
     assert code_of(refused) == (429, "too_many_links_asked")
 
 
+async def test_who_asks_for_number_after_number_does_not_learn_which_are_savers(
+    api: Api, saver: Saver, prompter: Prompter
+) -> None:
+    others = [await api.new_saver() for _ in range(5)]
+    key = new_key()
+    for other in others[:4]:
+        refused = await saver.post("/mpesa/accounts", {"phone": other.phone}, key=key)
+        assert code_of(refused) == (409, "phone_in_use")
+    await ask_link(saver, new_phone())
+    for phone in (others[4].phone, new_phone()):
+        refused = await saver.post("/mpesa/accounts", {"phone": phone})
+        assert code_of(refused) == (429, "too_many_links_asked")
+    api.clock.advance(timedelta(days=1))
+    asked = await ask_link(saver, new_phone())
+    assert asked["state"] == "requested"
+
+
+async def test_while_a_prompt_is_open_a_savers_number_is_answered_as_any_other(
+    api: Api, saver: Saver, prompter: Prompter
+) -> None:
+    other = await api.new_saver()
+    await prompter.prompted(saver)
+    answers = [
+        code_of(await saver.post("/mpesa/accounts", {"phone": phone})) for phone in (other.phone, new_phone())
+    ]
+    assert answers == [(409, "prompt_open")] * 2
+
+
 # Whose it is
 
 

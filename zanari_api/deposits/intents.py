@@ -51,9 +51,7 @@ async def request(  # noqa: PLR0913 (an intent is all of it, and each goes by it
     The saver must be locked. Raises PromptOpen while another prompt of the saver's is open. A prompt that cannot
     be sent within two minutes of when it is wanted fails as `not_sent`: nobody wants one that comes as a surprise.
     """
-    in_the_way = await open_prompt(tx, saver_id=saver.saver_id, now=now)
-    if in_the_way is not None:
-        raise PromptOpen(retry_after=seconds_open(in_the_way, now), intent_id=in_the_way.id)
+    await require_none_open(tx, saver_id=saver.saver_id, now=now)
     starts_at = now if not_before is None else max(now, not_before)
     intent_id = new_id()
     key = users.data_key_of(saver, keyring)
@@ -86,6 +84,13 @@ async def request(  # noqa: PLR0913 (an intent is all of it, and each goes by it
     )
     await note(tx, intent, Event(state=IntentState.REQUESTED, cause="requested", happened_at=now))
     return intent
+
+
+async def require_none_open(tx: Tx, *, saver_id: UUID, now: datetime) -> None:
+    """Raise PromptOpen while a prompt of the saver's is open."""
+    in_the_way = await open_prompt(tx, saver_id=saver_id, now=now)
+    if in_the_way is not None:
+        raise PromptOpen(retry_after=seconds_open(in_the_way, now), intent_id=in_the_way.id)
 
 
 async def open_prompt(tx: Tx, *, saver_id: UUID, now: datetime) -> Intent | None:

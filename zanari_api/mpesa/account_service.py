@@ -21,7 +21,7 @@ from zanari_api.users.linking import LinkedNumber
 
 LINK_CENTS: Final = CENTS_PER_SHILLING
 LINKS_A_DAY: Final = 5
-"""Each shows a prompt on a phone that may be a stranger's."""
+"""Each shows a prompt on a phone that may be a stranger's, or tells that a number is another saver's."""
 
 
 async def show_all(tx: Tx, *, saver_id: UUID, keyring: Keyring) -> AccountList:
@@ -31,21 +31,26 @@ async def show_all(tx: Tx, *, saver_id: UUID, keyring: Keyring) -> AccountList:
     return AccountList(data=tuple(_shown(number) for number in numbers))
 
 
-async def ask_link(tx: Tx, *, saver_id: UUID, msisdn: str, terms: Terms) -> Deposit:
+async def ask_link(tx: Tx, *, saver_id: UUID, msisdn: str, terms: Terms) -> Deposit | PhoneInUse:
     """Store a payment of KES 1 that will link the number it comes from. Locks the saver.
 
-    The shilling is credited to the wallet. Raises NumberAlreadyLinked, PhoneInUse, TooManyLinksAsked, PromptOpen.
+    The shilling is credited to the wallet. PhoneInUse is returned, so that the ask is counted: who may ask only so
+    often learns of few numbers. Raises NumberAlreadyLinked, TooManyLinksAsked, PromptOpen.
     """
     saver = await users.lock_saver(tx, saver_id=saver_id)
     data_key = users.data_key_of(saver, terms.keyring)
     held = await linking.list_numbers(tx, saver_id=saver_id, data_key=data_key)
     if msisdn in {number.msisdn for number in held}:
         raise NumberAlreadyLinked
-    if await linking.is_in_use(tx, blind_index=terms.index.number(msisdn), now=terms.now):
-        raise PhoneInUse
     today = eat_day_start(eat_date(terms.now))
-    if await intents.count_links_asked(tx, saver_id=saver_id, since=today) >= LINKS_A_DAY:
+    asked = await intents.count_links_asked(tx, saver_id=saver_id, since=today)
+    refused = await linking.count_refused(tx, saver_id=saver_id, since=today)
+    if asked + refused >= LINKS_A_DAY:
         raise TooManyLinksAsked
+    await intents.require_none_open(tx, saver_id=saver_id, now=terms.now)
+    if await linking.is_in_use(tx, blind_index=terms.index.number(msisdn), now=terms.now):
+        await linking.note_refused(tx, saver_id=saver_id, now=terms.now)
+        return PhoneInUse()
     intent = await intents.request(
         tx,
         saver=saver,

@@ -83,23 +83,31 @@ class Once:
         self._request = request
 
     async def __call__(
-        self, work: Callable[[Tx], Awaitable[BaseModel]], *, body: BaseModel | None = None, status: int = 200
+        self,
+        work: Callable[[Tx], Awaitable[BaseModel | Refusal]],
+        *,
+        body: BaseModel | None = None,
+        status: int = 200,
     ) -> Response:
         """Run `work` and store its answer in one transaction, or give the stored answer again.
 
-        Refusals are raised through and store nothing: the key stays usable. Raises IdempotencyKeyReused
+        Refusals are raised through and store nothing: the key stays usable. One that `work` returns is raised too,
+        when what `work` wrote is committed. Raises IdempotencyKeyReused
         for another request under the key, RequestInProgress while the first one still runs.
         """
         fingerprint = self._fingerprint(body)
 
-        async def work_once(tx: Tx) -> tuple[Answer, bool] | _Clash:
+        async def work_once(tx: Tx) -> tuple[Answer, bool] | Refusal | _Clash:
             # A try-lock never waits, so it cannot deadlock with the saver's row, which `work` locks next.
             if not await tx.fetch_value(bool, TRY_LOCK, f"{self._saver_id}:{self._key}"):
                 return _Clash.IN_PROGRESS
             stored = await tx.fetch_one(Answer, FIND_ANSWER, self._saver_id, self._key)
             if stored is not None:
                 return (stored, True) if stored.fingerprint == fingerprint else _Clash.REUSED
-            answer = Answer(fingerprint, status, (await work(tx)).model_dump_json().encode())
+            done = await work(tx)
+            if isinstance(done, Refusal):
+                return done
+            answer = Answer(fingerprint, status, done.model_dump_json().encode())
             await tx.execute(STORE_ANSWER, self._saver_id, self._key, fingerprint, status, answer.body)
             return answer, False
 
@@ -109,6 +117,8 @@ class Once:
                 raise RequestInProgress(retry_after=1)
             case _Clash.REUSED:
                 raise IdempotencyKeyReused
+            case Refusal():
+                raise outcome
             case (answer, replayed):
                 headers = {REPLAYED_HEADER: "true"} if replayed else None
                 return Response(answer.body, answer.status, headers, media_type="application/json")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
+from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Tx
 
 # The default first: the number chosen last, or where none was chosen, the one linked first.
@@ -54,6 +55,14 @@ FIND_REMOVAL: Final[LiteralString] = """
      WHERE saver_id = $1 AND blind_index = $2
      ORDER BY linked_at DESC, id DESC
      LIMIT 1
+"""
+
+INSERT_REFUSED: Final[LiteralString] = """
+    INSERT INTO savings.refused_links (saver_id, id, refused_at) VALUES ($1, $2, $3)
+"""
+
+COUNT_REFUSED: Final[LiteralString] = """
+    SELECT count(*) FROM savings.refused_links WHERE saver_id = $1 AND refused_at >= $2
 """
 
 
@@ -111,3 +120,11 @@ async def renew_proof(tx: Tx, *, saver_id: UUID, blind_index: bytes, proven_at: 
 async def was_removed(tx: Tx, *, saver_id: UUID, blind_index: bytes) -> bool:
     """Tell whether the saver last held the number and took it out themselves."""
     return bool(await tx.fetch_value(bool, FIND_REMOVAL, saver_id, blind_index))
+
+
+async def insert_refused(tx: Tx, *, saver_id: UUID, now: datetime) -> None:
+    await tx.execute(INSERT_REFUSED, saver_id, new_id(), now)
+
+
+async def count_refused(tx: Tx, *, saver_id: UUID, since: datetime) -> int:
+    return await tx.fetch_value(int, COUNT_REFUSED, saver_id, since) or 0

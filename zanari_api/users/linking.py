@@ -82,6 +82,16 @@ async def is_in_use(tx: Tx, *, blind_index: bytes, now: datetime) -> bool:
     return await link_queries.is_in_use(tx, blind_index=blind_index, since=now - PROOF_KEEPS)
 
 
+async def note_refused(tx: Tx, *, saver_id: UUID, now: datetime) -> None:
+    """Record that a saver asked for a number which is another's. The saver must be locked."""
+    await link_queries.insert_refused(tx, saver_id=saver_id, now=now)
+
+
+async def count_refused(tx: Tx, *, saver_id: UUID, since: datetime) -> int:
+    """Return how often a saver has asked for numbers of others since then."""
+    return await link_queries.count_refused(tx, saver_id=saver_id, since=since)
+
+
 async def holders(tx: Tx, *, blind_index: bytes) -> set[UUID]:
     """Return every saver who holds or held a number: whoever links it locks them first. Runs as Role.SYSTEM."""
     return {holder.saver_id for holder in await link_queries.list_holders(tx, blind_index=blind_index)}
