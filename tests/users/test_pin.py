@@ -186,6 +186,17 @@ async def test_asking_again_for_the_pin_that_is_set_changes_nothing(api: Api, sa
     assert code_of(await put_pin(stale)) == (403, "fresh_sign_in_required")
 
 
+async def test_a_reset_that_is_asked_again_tells_of_its_hold_until_that_is_over(
+    api: Api, saver: Saver
+) -> None:
+    await with_pin(saver)
+    first = answered(await put_pin(signed_in(saver), OTHER_PIN))
+    assert answered(await put_pin(signed_in(saver), OTHER_PIN)) == first
+    assert await holds_of(api, saver) == ["pin_reset"]
+    api.clock.advance(hours=48)
+    assert answered(await put_pin(signed_in(saver), OTHER_PIN)) == {**first, "payouts_held_until": None}
+
+
 async def test_a_reset_to_the_same_pin_after_wrong_tries_is_a_reset(api: Api, saver: Saver) -> None:
     await with_pin(saver)
     await enter_pin(saver, WRONG_PIN)

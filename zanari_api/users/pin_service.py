@@ -42,7 +42,7 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class PinSet:
-    """The PIN is what was asked for. `held_until`: a forgotten one was replaced, so payouts wait."""
+    """The PIN is what was asked for. `held_until`: until when payouts wait, as after a forgotten one was replaced."""
 
     set_at: datetime
     held_until: datetime | None = None
@@ -101,10 +101,15 @@ class SaverPin:
                     raise FreshSignInRequired
                 if stored.wrong_tries == 0 and await pin_hashing.matches(self._open(stored, key), new_pin):
                     # A lost answer or a second tap. It is no way to guess: any other PIN ends in a hold.
-                    return PinSet(set_at=stored.set_at)
+                    return PinSet(set_at=stored.set_at, held_until=await self._held_until())
             if (done := await self._put(sealed_hash, was=stored)) is not None:
                 return done
         raise TryAgain
+
+    async def _held_until(self) -> datetime | None:
+        """Return until when the saver's payouts are held; None when they may go."""
+        async with self.database.transaction(Role.API, self.saver_id) as tx:
+            return await holds.payout_hold_until(tx, saver_id=self.saver_id, now=self.clock.now())
 
     async def _put(self, sealed_hash: bytes, *, was: PinRow | None) -> PinSet | None:
         """Write the PIN in place of what was read; None when another was set meanwhile."""

@@ -61,7 +61,7 @@ class PinChange(Schema):
 
 
 class PinStatus(Schema):
-    """When the PIN was set. `payouts_held_until`: where a forgotten one was replaced, else null."""
+    """When the PIN was set. `payouts_held_until`: where a forgotten one was replaced, until that is over; else null."""
 
     set_at: datetime
     payouts_held_until: datetime | None
