@@ -19,7 +19,10 @@ from tests.support.payouts import (
 from tests.support.savers import Json, code_of, kes, new_receipt
 from tests.support.two_books import floats_held
 from zanari_api.ledger import accounts
+from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.ledger.errors import KeyConflict
+from zanari_api.mpesa import float_service
+from zanari_api.mpesa.float_service import Move, Place
 from zanari_api.payouts import service as payouts
 from zanari_api.payouts.service import Refund
 from zanari_api.runtime.db import Role, Tx
@@ -179,6 +182,18 @@ async def test_another_amount_moves_nothing(api: Api, cents: int) -> None:
         "quarantined",
         "amount_mismatch",
     )
+    assert await told.tell(told.result(0, receipt=new_receipt())) == ("settled", None)
+
+
+async def test_a_receipt_of_a_move_of_our_own_settles_no_payout_and_is_named(api: Api) -> None:
+    told, receipt = await submitted(api), new_receipt()
+    utility = Place(B2C_SHORTCODE, FloatAccount.UTILITY)
+    move = Move(source=None, target=utility, amount_cents=100, receipt=receipt, event_at=api.clock.now())
+    await api.db.unit_of_work(lambda tx: float_service.book(tx, move, operator="wanjiku"), role=Role.SYSTEM)
+    assert await told.tell(told.result(0, receipt=receipt)) == ("quarantined", "receipt_taken")
+    assert (await told.payout.read())["state"] == "submitted"
+    (found,) = await api.rows("SELECT kind FROM mpesa.breaks WHERE subject = $1", f"receipt:{receipt}")
+    assert found["kind"] == "receipt_booked_as_move"
     assert await told.tell(told.result(0, receipt=new_receipt())) == ("settled", None)
 
 

@@ -73,6 +73,12 @@ class BreakKind(StrEnum):
     NOT_IN_STATEMENT = "not_in_statement"
     "something in our books that the statement of its day does not have"
 
+    RECEIPT_AMOUNT_DIFFERS = "receipt_amount_differs"
+    "a receipt in our books that M-PESA tells of with another amount"
+
+    RECEIPT_BOOKED_AS_MOVE = "receipt_booked_as_move"
+    "a receipt that we booked as a move of our own and that M-PESA tells of as a saver's payment"
+
     STATEMENT_BALANCE_DIFFERS = "statement_balance_differs"
     "a statement's last balance is not what our books say"
 

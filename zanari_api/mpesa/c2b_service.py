@@ -16,7 +16,7 @@ from zanari_api.deposits.rows import Channel, Payment
 from zanari_api.deposits.service import Destination, SuspenseReason
 from zanari_api.goals import service as goals
 from zanari_api.mpesa import settlement
-from zanari_api.mpesa.discrepancies import note_other_amount
+from zanari_api.mpesa.discrepancies import is_booked_as_move, note_other_amount
 from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.roundups import service as roundups
 from zanari_api.runtime.db import Tx
@@ -112,6 +112,8 @@ async def _book_by_member(
         involved.add(saver_id)
     savers = await users.lock_savers(tx, saver_ids=sorted(involved))
     await receipts.lock(tx, [receipt])
+    if await is_booked_as_move(tx, payment, intake=intake):
+        return Effected(Outcome.QUARANTINED, saver_id, Note.RECEIPT_CONFLICT)
     if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, saver_id)]):
         await note_other_amount(tx, receipt=receipt, amount_cents=payment.amount_cents, intake=intake)
         return Effected(Outcome.DUPLICATE, saver_id)

@@ -13,8 +13,6 @@ INSERT_MOVE: Final[LiteralString] = """
         id, receipt, kind, from_shortcode, from_account, to_shortcode, to_account, amount_cents, operator, event_at
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-    ON CONFLICT ON CONSTRAINT float_moves_receipt_unique DO NOTHING
-    RETURNING id
 """
 
 FIND_MOVE: Final[LiteralString] = """
@@ -45,10 +43,9 @@ class MoveRow:
     event_at: datetime
 
 
-async def insert_move(tx: Tx, move: MoveRow, *, operator: str) -> bool:
-    """Insert a move; False when this receipt was booked as one. Waits for a rival's commit before it answers."""
-    inserted = await tx.fetch_value(
-        UUID,
+async def insert_move(tx: Tx, move: MoveRow, *, operator: str) -> None:
+    """Insert a move. Its receipt must have been claimed for it."""
+    await tx.execute(
         INSERT_MOVE,
         move.id,
         move.receipt,
@@ -61,7 +58,6 @@ async def insert_move(tx: Tx, move: MoveRow, *, operator: str) -> bool:
         operator,
         move.event_at,
     )
-    return inserted is not None
 
 
 async def find_move(tx: Tx, *, receipt: str) -> MoveRow | None:

@@ -18,6 +18,7 @@ from zanari_api.mpesa.float_queries import MoveRow
 from zanari_api.runtime import audit
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import receipts
+from zanari_api.transactions.receipts import Claim, ReceiptRole
 
 
 class MoveKind(StrEnum):
@@ -46,7 +47,7 @@ class Booked(StrEnum):
     "this receipt was booked as another move; nothing moved"
 
     OTHER_ROLE = "other_role"
-    "this receipt is a saver's payment; nothing moved"
+    "this receipt is a saver's payment, or gave one back; nothing moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,12 @@ async def open_floats(tx: Tx, *, shortcode: str) -> None:
 async def book(tx: Tx, move: Move, *, operator: str) -> Booked:
     """Book a move, once per receipt. Locks the receipt. Runs as Role.SYSTEM."""
     await receipts.lock(tx, [move.receipt])
-    if await receipts.find(tx, [move.receipt]):
+    if any(claimed.role != ReceiptRole.OWN_MOVE for claimed in await receipts.find(tx, [move.receipt])):
         return Booked.OTHER_ROLE
+    if not await receipts.claim(tx, ReceiptRole.OWN_MOVE, [Claim(move.receipt, None)]):
+        return await _known(tx, move)
     row = _row_of(move)
-    if not await float_queries.insert_move(tx, row, operator=operator):
-        before = await float_queries.find_move(tx, receipt=move.receipt)
-        assert before is not None  # noqa: S101 (the insert met it, and none is ever deleted)
-        return Booked.ALREADY if _same(before, row) else Booked.OTHER_MOVE
+    await float_queries.insert_move(tx, row, operator=operator)
     for place in (move.source, move.target):
         if place is not None:
             await accounts.open_floats(tx, place.shortcode)
@@ -143,6 +143,14 @@ async def book(tx: Tx, move: Move, *, operator: str) -> Booked:
         },
     )
     return Booked.BOOKED
+
+
+async def _known(tx: Tx, move: Move) -> Booked:
+    before = await float_queries.find_move(tx, receipt=move.receipt)
+    if before is None:
+        # It gave a payment back out of suspense.
+        return Booked.OTHER_ROLE
+    return Booked.ALREADY if _same(before, _row_of(move)) else Booked.OTHER_MOVE
 
 
 async def list_changes(tx: Tx, place: Place, *, receipts: Sequence[str]) -> list[tuple[str, UUID, int]]:

@@ -13,9 +13,11 @@ from zanari_api.deposits import receivables
 from zanari_api.goals import service as goals
 from zanari_api.mpesa import breaks, fees
 from zanari_api.mpesa.breaks import BreakKind
+from zanari_api.mpesa.discrepancies import note_booked_as_move
 from zanari_api.payouts import rules
 from zanari_api.payouts import service as payouts
 from zanari_api.payouts.rows import Payout
+from zanari_api.payouts.rules import Reason
 from zanari_api.payouts.service import Cause, Refund
 from zanari_api.payouts.states import Act, Event, State, Step, Verdict, step
 from zanari_api.runtime.db import Tx
@@ -99,13 +101,13 @@ async def carry_out(tx: Tx, saver: SaverRow, payout: Payout, happening: Happenin
     if happening.conversation_id is not None and payout.conversation_id is None:
         payout = await payouts.name(tx, payout, conversation_id=happening.conversation_id)
     stepped = step(payout.standing, happening.event)
-    contradiction = await _contradiction(tx, payout, stepped)
+    contradiction = await _contradiction(tx, payout, stepped, now=happening.cause.now)
     if contradiction is not None or stepped.verdict is not Verdict.APPLIED:
         return await _note_only(tx, payout, stepped, happening, contradiction)
     after = _after(payout, stepped, happening)
     match stepped.act:
         case Act.REFUND:
-            refund = await _refund_to(tx, saver, payout)
+            refund = await _refund_to(tx, saver, after)
             after = replace(after, refunded_to=refund.place)
             await payouts.post_refund(tx, after, refund, event_at=happening.cause.now)
         case Act.SETTLE:
@@ -176,13 +178,18 @@ async def _note_only(
     return Carried(payout, stepped, contradiction)
 
 
-async def _contradiction(tx: Tx, payout: Payout, stepped: Step) -> Contradiction | None:
+async def _contradiction(tx: Tx, payout: Payout, stepped: Step, *, now: datetime) -> Contradiction | None:
     """Return what is wrong with what was told; None where nothing is. Claims the receipt of a new payment."""
     if stepped.act in {Act.SETTLE, Act.OWE}:
         after = stepped.standing
         receipt = after.receipt if stepped.act is Act.SETTLE else after.late_receipt
         assert receipt is not None  # noqa: S101 (these two acts come with one)
         await receipts.lock(tx, [receipt])
+        if await receipts.is_counted(tx, receipt, role=ReceiptRole.OWN_MOVE):
+            await note_booked_as_move(
+                tx, receipt=receipt, amount_cents=payout.amount_cents, shortcode=payout.shortcode, now=now
+            )
+            return Contradiction.RECEIPT_TAKEN
         won = await receipts.claim(tx, ReceiptRole.PAYOUT, [Claim(receipt, payout.saver_id)])
         return None if won else Contradiction.RECEIPT_TAKEN
     if stepped.verdict is not Verdict.REFUSED:
@@ -213,7 +220,15 @@ def _after(payout: Payout, stepped: Step, happening: Happening) -> Payout:
 
 
 async def _refund_to(tx: Tx, saver: SaverRow, payout: Payout) -> Refund:
-    """Return the goal that the money came from while it is open, else the wallet."""
+    """Return the goal that the money came from while it is open, else the wallet.
+
+    What was stopped for a debt repays it first, and the rest is the wallet's: a goal gets nothing while we are owed.
+    """
+    if payout.reason == Reason.MONEY_OWED:
+        owed_cents = await receivables.owed(tx, saver_id=payout.saver_id)
+        split = receivables.split(owed_cents=owed_cents, amount_cents=payout.amount_cents)
+        owing = await receivables.receivable_account(tx, saver_id=payout.saver_id)
+        return Refund("wallet", saver.wallet_account_id, split.repaid_cents, owing, split.told())
     if payout.goal_id is not None:
         found = await goals.find_many(tx, wanted=[(payout.saver_id, payout.goal_id)])
         goal = found.get(payout.goal_id)
@@ -226,6 +241,7 @@ async def _owe(tx: Tx, payout: Payout, happening: Happening) -> None:
     """The saver has the money twice: book the debt, and name the break."""
     receivable = await receivables.receivable_account(tx, saver_id=payout.saver_id)
     await payouts.post_debt(tx, payout, receivable_account_id=receivable, event_at=happening.event_at)
+    await payouts.stop_for_debt(tx, saver_id=payout.saver_id, now=happening.cause.now)
     await _post_charge(tx, payout, happening)
     await breaks.note_break(
         tx,

@@ -14,6 +14,7 @@ INSERT_DISCREPANCIES: Final[LiteralString] = """
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT ON CONSTRAINT discrepancies_noted_once DO NOTHING
+    RETURNING id
 """
 
 NOTE_UNMATCHED: Final[LiteralString] = """
@@ -26,9 +27,10 @@ NOTE_UNMATCHED: Final[LiteralString] = """
 
 async def insert_discrepancy(
     tx: Tx, *, discrepancy_id: UUID, role: ReceiptRole, discrepancy: Discrepancy
-) -> None:
-    """Note a discrepancy; the same one again is nothing new."""
-    await tx.execute(
+) -> bool:
+    """Note a discrepancy; False for the same one again, which is nothing new."""
+    inserted = await tx.fetch_value(
+        UUID,
         INSERT_DISCREPANCIES,
         discrepancy_id,
         role,
@@ -38,6 +40,7 @@ async def insert_discrepancy(
         discrepancy.first_amount_cents,
         discrepancy.later_amount_cents,
     )
+    return inserted is not None
 
 
 async def note_unmatched(tx: Tx, hashes: Sequence[tuple[bytes, bytes]]) -> None:

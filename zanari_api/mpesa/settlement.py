@@ -12,14 +12,13 @@ from uuid import UUID
 
 from zanari_api.deposits import intents, steps, suspense
 from zanari_api.deposits import service as deposits
-from zanari_api.deposits.queries import SuspenseItem
 from zanari_api.deposits.rows import Channel, Intent, IntentState, Payment, Purpose
 from zanari_api.deposits.service import Destination
 from zanari_api.goals import service as goals
 from zanari_api.kit.clock import eat_date
 from zanari_api.mpesa import breaks, lost_numbers
 from zanari_api.mpesa.breaks import BreakKind
-from zanari_api.mpesa.discrepancies import note_other_amount
+from zanari_api.mpesa.discrepancies import is_booked_as_move, note_other_amount
 from zanari_api.mpesa.inbox import Effected, Intake, Note, Outcome
 from zanari_api.roundups import collections
 from zanari_api.roundups import service as roundups
@@ -197,6 +196,8 @@ async def _take(tx: Tx, held: Held, *, receipt: str) -> Effected:
     intent = held.intent
     if receipt == intent.receipt:
         return await _witness(tx, held, cause=f"again:{held.payment.channel}")
+    if await is_booked_as_move(tx, held.payment, intake=held.intake):
+        return await _distrust(tx, held, note=RECEIPT_CONFLICT)
     if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, intent.saver_id)]):
         return await _take_known(tx, held, receipt=receipt)
     await roundups.undo_for_deposit(tx, receipt=receipt, locked=set(held.locked), policy=held.intake.policy)
@@ -238,7 +239,7 @@ async def _take_known(tx: Tx, held: Held, *, receipt: str) -> Effected:
         item,
         by=f"settlement:{payment.channel}",
         evidence=f"intent:{held.intent.id}",
-        event_at=_booked_at(held.intent, item),
+        event_at=_booked_at(held.intent, paid_at=item.event_at),
         now=now,
     )
     # Where and since when its money lies, whoever was told of the receipt first knew best.
@@ -246,10 +247,10 @@ async def _take_known(tx: Tx, held: Held, *, receipt: str) -> Effected:
     return await _take_new(tx, held, receipt=receipt)
 
 
-def _booked_at(intent: Intent, item: SuspenseItem) -> datetime:
+def _booked_at(intent: Intent, *, paid_at: datetime) -> datetime:
     """Return when a held payment is in the books for its saver: a query's word was booked as of the push."""
     was_booked = intent.state is IntentState.SETTLED and intent.receipt is None
-    return (intent.prompted_at if was_booked else None) or item.event_at
+    return (intent.prompted_at if was_booked else None) or paid_at
 
 
 async def _attach(tx: Tx, held: Held, *, receipt: str) -> Effected:
@@ -303,6 +304,8 @@ async def _link(tx: Tx, held: Held, payment: Payment) -> str | None:
 async def _credit_beside(tx: Tx, held: Held, *, receipt: str) -> Effected:
     """Book a payment of another amount than was asked for, once, to the wallet: the intent waits for its own."""
     payment = held.payment
+    if await is_booked_as_move(tx, payment, intake=held.intake):
+        return Effected(Outcome.QUARANTINED, held.intent.saver_id, RECEIPT_CONFLICT)
     if not await receipts.claim(tx, ReceiptRole.DEPOSIT, [Claim(receipt, held.intent.saver_id)]):
         await note_other_amount(tx, receipt=receipt, amount_cents=payment.amount_cents, intake=held.intake)
         return Effected(Outcome.DUPLICATE, held.intent.saver_id)

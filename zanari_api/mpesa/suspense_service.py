@@ -135,6 +135,7 @@ async def return_(
         event_at=returned_at,
         now=act.now,
     )
+    await receipts.claim(tx, ReceiptRole.OWN_MOVE, [Claim(return_receipt, None)])
     # A spend with this receipt that we are told of later was reversed with it.
     await receipts.claim(tx, ReceiptRole.REVERSAL, [Claim(receipt, None)])
     await _record(

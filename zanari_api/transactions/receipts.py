@@ -24,6 +24,9 @@ class ReceiptRole(StrEnum):
     REVERSAL = "reversal"
     "claimed under the receipt that was reversed, so that a spend which arrives after its reversal is known"
 
+    OWN_MOVE = "own_move"
+    "a move of our own money, or the return of a payment from suspense: no saver's, in any other role"
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -85,3 +88,8 @@ async def claim(tx: Tx, role: ReceiptRole, claims: Sequence[Claim]) -> set[str]:
 async def find(tx: Tx, receipts: Sequence[str]) -> list[Claimed]:
     """Return everything these receipts were counted as."""
     return await tx.fetch_all(Claimed, FIND_RECEIPTS, list(receipts))
+
+
+async def is_counted(tx: Tx, receipt: str, *, role: ReceiptRole) -> bool:
+    """Tell whether a receipt was counted in this role. Lock it to decide by the answer."""
+    return any(claimed.role == role for claimed in await find(tx, [receipt]))

@@ -1,0 +1,9 @@
+-- A receipt of a move of our own money, or of a payment given back from suspense, has a role of its own: what it is told
+-- of as later, it is nobody's payment.
+SET LOCAL lock_timeout = '5s';
+SET LOCAL statement_timeout = '60s';
+
+ALTER TABLE mpesa.receipts
+    DROP CONSTRAINT receipts_role_known,
+    ADD CONSTRAINT receipts_role_known
+        CHECK (role IN ('deposit', 'payout', 'signed_spend', 'reversal', 'own_move')) NOT VALID;
