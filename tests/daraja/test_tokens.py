@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,10 +13,11 @@ from tests.support.daraja_bench import Bench, ShiftedClock
 from tests.support.daraja_calls import EVERY, PAYMENT, PUSH
 from tests.support.daraja_server import Told, error
 from tests.support.observed import Written
-from zanari_api.daraja import queries
+from zanari_api.daraja import queries, session
 from zanari_api.daraja.client import DarajaClient
 from zanari_api.daraja.errors import DarajaUnavailable, Hindrance, Operation
 from zanari_api.daraja.refusals import INVALID_TOKEN_CODES
+from zanari_api.daraja.tokens import POLL
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Database, Role
@@ -76,6 +78,19 @@ async def test_a_token_that_two_processes_find_refused_is_renewed_by_one_of_them
     await asyncio.gather(*(each.stk_push(PUSH) for each in clients))
     bench.safaricom.forget_tokens()
     await asyncio.gather(*(each.stk_push(PUSH) for each in clients for _ in range(10)))
+    assert asked(bench) == 2
+
+
+async def test_a_token_is_renewed_at_will_though_the_one_at_hand_is_good(
+    bench: Bench, client: DarajaClient
+) -> None:
+    first = await client.renew_token()
+    assert await client.renew_token() >= first
+    assert asked(bench) == 2
+    await client.stk_push(PUSH)
+    assert asked(bench) == 2
+    # Whoever comes with another connection finds the new one as well.
+    await (await bench.client()).stk_push(PUSH)
     assert asked(bench) == 2
 
 
@@ -172,6 +187,16 @@ async def test_without_the_database_nothing_is_sent(bench: Bench, database: post
         await client.stk_push(PUSH)
     assert unavailable.value.cause is Hindrance.NO_TOKEN
     assert bench.safaricom.received == []
+
+
+async def test_a_token_cannot_be_renewed_without_the_database(
+    bench: Bench, database: postgres.Database
+) -> None:
+    lonely = await bench.client(Database(database.service_dsn))
+    with pytest.raises(DarajaUnavailable) as failed:
+        await lonely.renew_token()
+    assert failed.value.cause is Hindrance.NO_TOKEN
+    assert asked(bench) == 0
 
 
 async def test_a_token_in_memory_outlives_the_database(bench: Bench) -> None:
@@ -303,3 +328,18 @@ async def test_no_transaction_is_open_while_safaricom_is_asked(
         )
     assert open_ones == 0
     await waiting
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"read_timeout_s": 60.0}, {"connect_timeout_s": 30.0}, {"limiter_wait": timedelta(minutes=2)}],
+)
+async def test_a_lease_outlasts_the_longest_asking_and_is_itself_outwaited(
+    bench: Bench, changes: dict[str, Any]
+) -> None:
+    config = bench.config(**changes)
+    one_attempt = config.limiter_wait.total_seconds() + 2 * config.connect_timeout_s + config.read_timeout_s
+    last_begins = session.ATTEMPTS_TIMEOUT_S + session.LONGEST_WAIT_S
+    tokens = (await bench.client(**changes))._session._tokens
+    assert tokens.lease.total_seconds() > last_begins + one_attempt
+    assert tokens.polls_max * POLL > tokens.lease

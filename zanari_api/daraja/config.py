@@ -58,6 +58,11 @@ class DarajaConfig:
     breaker_failures: int = 5
     breaker_pause: timedelta = timedelta(seconds=20)
 
+    @property
+    def exchange_timeout_s(self) -> float:
+        """Longer than its parts: the parts tell what was sent, this one only that it took too long."""
+        return 2 * self.connect_timeout_s + self.read_timeout_s
+
 
 def base_url_of(environment: str, override: str | None = None) -> str:
     """Return the host of an environment, or what replaces it. Raises ValueError for an unknown environment."""

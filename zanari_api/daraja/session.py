@@ -60,6 +60,7 @@ class Session:
             service_keys=service_keys,
             clock=clock,
             ask=self._ask_for_token,
+            longest_ask=longest_ask(config),
         )
 
     async def close(self) -> None:
@@ -127,6 +128,16 @@ class Session:
             return await self._transport.send(request, _read_token)
 
         return await _until_answered(send)
+
+
+def longest_ask(config: DarajaConfig) -> timedelta:
+    """Return how long it may take to be answered or to give up, with every attempt that is made.
+
+    An attempt begins after the wait that follows the last one that ended in time, and is not broken off by what
+    bounds them all.
+    """
+    last_begins = timedelta(seconds=ATTEMPTS_TIMEOUT_S + LONGEST_WAIT_S + WAIT_JITTER_S)
+    return last_begins + config.limiter_wait + timedelta(seconds=config.exchange_timeout_s)
 
 
 def success_in(operation: Operation, answer: Answer) -> Fields:

@@ -23,12 +23,12 @@ from zanari_api.kit.ids import new_id
 from zanari_api.runtime.crypto import Place, ServiceKeyStore, Undecryptable
 from zanari_api.runtime.db import Database, Role
 
-LEASE: Final = timedelta(seconds=20)
-"""Longer than asking takes with all its attempts."""
+LEASE_SPARE: Final = timedelta(seconds=10)
+"""How much longer than asking a lease lasts: the answer is still to be stored."""
 
-POLL_S: Final = 0.1
-POLLS_MAX: Final = 250
-"""How often a process looks for the token that another one is asking for: it outwaits the lease of one that died."""
+POLL: Final = timedelta(seconds=0.1)
+POLLS_SPARE: Final = 50
+"""How often a process looks again after the lease of one that died has run out."""
 
 MARGIN: Final = timedelta(seconds=60)
 """A token is not used in its last minute, nor in the last tenth of a shorter life."""
@@ -54,7 +54,10 @@ class AccessToken:
 
 
 class Tokens:
-    """Hands out the token. `ask` does the HTTP; it raises a DarajaError when it gets none."""
+    """Hands out the token. `ask` does the HTTP; it raises a DarajaError when it gets none.
+
+    `lease` outlasts the longest asking, and `polls_max` looks outlast the lease.
+    """
 
     def __init__(
         self,
@@ -64,13 +67,16 @@ class Tokens:
         service_keys: ServiceKeyStore,
         clock: Clock,
         ask: Callable[[], Awaitable[FreshToken]],
+        longest_ask: timedelta,
     ) -> None:
-        """Keep the token of `app`: the host and the consumer key."""
+        """Keep the token of `app`: the host and the consumer key. `longest_ask` is what `ask` takes at most."""
         self._app = app
         self._database = database
         self._service_keys = service_keys
         self._clock = clock
         self._ask = ask
+        self.lease = longest_ask + LEASE_SPARE
+        self.polls_max = self.lease // POLL + POLLS_SPARE
         self._held: AccessToken | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -108,7 +114,7 @@ class Tokens:
 
     async def _get_shared(self, after: int) -> AccessToken:
         token_id = await self._token_id()
-        for _ in range(POLLS_MAX):
+        for _ in range(self.polls_max):
             stored, generation = await self._read(token_id)
             usable = self._usable(stored, after)
             if usable is not None:
@@ -117,7 +123,7 @@ class Tokens:
             asked = None if lease_id is None else await self._ask_and_store(token_id, lease_id)
             if asked is not None:
                 return asked
-            await self._clock.sleep(POLL_S)
+            await self._clock.sleep(POLL.total_seconds())
         raise DarajaUnavailable(Operation.TOKEN, Hindrance.NO_TOKEN)
 
     async def _read(self, token_id: UUID) -> tuple[AccessToken | None, int]:
@@ -138,7 +144,12 @@ class Tokens:
         lease_id, now = new_id(), self._clock.now()
         async with self._database.transaction(Role.SYSTEM) as tx:
             claimed = await queries.claim_lease(
-                tx, token_id=token_id, lease_id=lease_id, generation=generation, now=now, until=now + LEASE
+                tx,
+                token_id=token_id,
+                lease_id=lease_id,
+                generation=generation,
+                now=now,
+                until=now + self.lease,
             )
         return lease_id if claimed else None
 

@@ -61,8 +61,7 @@ class Transport:
             clock=clock, per_second=config.requests_per_second, longest_wait=config.limiter_wait
         )
         self._breakers = {group: self._breaker(group, config, clock) for group in Group}
-        # Longer than its parts: the parts tell what was sent, this one only that it took too long.
-        self._total_timeout_s = 2 * config.connect_timeout_s + config.read_timeout_s
+        self._exchange_timeout_s = config.exchange_timeout_s
         self._http = httpx.AsyncClient(
             base_url=config.base_url,
             timeout=httpx.Timeout(
@@ -114,7 +113,7 @@ class Transport:
     async def _exchange(self, request: Request) -> Answer:
         operation = request.operation
         try:
-            async with asyncio.timeout(self._total_timeout_s):
+            async with asyncio.timeout(self._exchange_timeout_s):
                 response = await self._http.request(
                     request.verb,
                     request.path,
