@@ -237,9 +237,16 @@ def test_a_spend_is_looked_at_before_it_is_sent(
 def test_a_spend_needs_a_secret_and_makes_none_outside_development(
     zanari: Command, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ENVIRONMENT", "production")
+    monkeypatch.setenv("ENVIRONMENT", "staging")
     assert "MPESA_WEBHOOK_SECRET is not set" in zanari("spend").failure
     assert list(directory.iterdir()) == []
+
+
+def test_no_spend_is_made_up_in_production(
+    zanari: Command, signing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "production")
+    assert "ENVIRONMENT=production" in zanari("spend", "--url", "http://127.0.0.1:1").failure
 
 
 # migrate

@@ -48,7 +48,7 @@ from zanari_api.sandbox.postgres import EmbeddedPostgresError
 from zanari_api.sandbox.running import NothingRuns
 from zanari_api.sandbox.safaricom.credentials import certificate_of_this_process
 from zanari_api.serving import PortInUse
-from zanari_api.settings import Settings, SettingsInvalid
+from zanari_api.settings import Environment, Settings, SettingsInvalid
 from zanari_api.worker import create_worker
 
 app = typer.Typer(
@@ -155,8 +155,13 @@ def spend(
     merchant: Annotated[str, typer.Option(help="Who was paid.")] = "Mama Njeri Shop",
     url: Annotated[str | None, typer.Option(help="The API; http://HOST:PORT when left out.")] = None,
 ) -> None:
-    """Send a signed spend to a running API and print its answer. Exit code 1 unless it was taken."""
+    """Send a signed spend to a running API and print its answer. Exit code 1 unless it was taken.
+
+    Refuses in ENVIRONMENT=production: a spend that nobody made is no test there.
+    """
     settings = Settings.load()
+    if settings.environment is Environment.PRODUCTION:
+        fail("a spend is made up, and in ENVIRONMENT=production every spend is somebody's")
     if settings.in_development:
         settings = serving.with_development_secrets(settings, _home())
     secret = settings.mpesa_webhook_secret
