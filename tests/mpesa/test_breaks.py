@@ -75,6 +75,30 @@ async def test_seen_again_it_is_the_same_break_with_its_age_and_the_newest_words
     assert (found.amount_cents, found.suspected_cause) == (250, "because of 250")
 
 
+async def test_of_more_than_anyone_would_list_each_that_is_gone_is_closed(api: Api) -> None:
+    kind, prefix = BreakKind.NOT_IN_STATEMENT, f"statement:{new_receipt()}"
+    await api.alter(
+        "INSERT INTO mpesa.breaks (id, kind, subject, amount_cents, suspected_cause, command, opened_at, last_seen_at)"
+        " SELECT gen_random_uuid(), $1, $2 || ':' || n, 1, 'x', 'zanari reconcile', $3, $3"
+        "   FROM generate_series(1, $4::int) AS n",
+        kind.value,
+        prefix,
+        NOON,
+        breaks.LISTED_MAX + 1,
+    )
+    last = await note(api, f"{prefix}:last", kind=kind, now=LATER)
+
+    async def look_again(tx: Tx) -> list[UUID]:
+        counted = {each.kind: each.open for each in await breaks.count_open(tx)}
+        assert counted[kind] >= breaks.LISTED_MAX + 2
+        await breaks.close_gone(tx, kind=kind, still_there={f"{prefix}:7"}, because="gone", now=LATER)
+        return [each.id for each in await breaks.list_open_of(tx, [kind], subject_prefix=prefix)]
+
+    (left,) = await api.db.unit_of_work(look_again, role=Role.SYSTEM)
+    assert (await look(api, left)).subject == f"{prefix}:7"
+    assert (await look(api, last)).closed_because == "gone"
+
+
 async def test_an_older_look_does_not_turn_the_clock_back(api: Api) -> None:
     first = await note(api, about := subject(), now=LATER)
     await note(api, about, now=NOON)

@@ -9,7 +9,6 @@ from zanari_api.deposits.comparison_rows import Held, PaidIn, Undecided
 from zanari_api.runtime.db import Tx
 
 UNDECIDED_MAX: Final = 1000
-HELD_MAX: Final = 1000
 
 
 async def list_paid_in(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
@@ -38,6 +37,6 @@ async def list_undecided(tx: Tx) -> list[Undecided]:
     return await comparison_queries.list_undecided(tx, limit=UNDECIDED_MAX)
 
 
-async def list_held(tx: Tx, *, before: datetime, limit: int = HELD_MAX) -> list[Held]:
-    """Return the payments of before then that are in suspense, the oldest first."""
+async def list_held(tx: Tx, *, before: datetime, limit: int | None = None) -> list[Held]:
+    """Return the payments of before then that are in suspense, the oldest first; all of them without a limit."""
     return await comparison_queries.list_held(tx, before=before, limit=limit)

@@ -77,5 +77,5 @@ async def list_undecided(tx: Tx, *, limit: int) -> list[Undecided]:
     return await tx.fetch_all(Undecided, LIST_UNDECIDED, limit)
 
 
-async def list_held(tx: Tx, *, before: datetime, limit: int) -> list[Held]:
+async def list_held(tx: Tx, *, before: datetime, limit: int | None) -> list[Held]:
     return await tx.fetch_all(Held, LIST_HELD, before, limit)

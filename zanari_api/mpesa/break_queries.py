@@ -1,5 +1,6 @@
 """Every statement on mpesa.breaks; no decisions, no commits."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -46,6 +47,22 @@ LIST_OPEN: Final[LiteralString] = """
      LIMIT $1
 """
 
+# No limit: something is decided by each of them.
+LIST_OPEN_OF_KINDS: Final[LiteralString] = """
+    SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
+           closed_at, closed_because
+      FROM mpesa.breaks
+     WHERE closed_at IS NULL AND kind = ANY ($1::text[]) AND starts_with(subject, $2)
+     ORDER BY opened_at, id
+"""
+
+COUNT_OPEN: Final[LiteralString] = """
+    SELECT kind, count(*) AS open, min(opened_at) AS oldest_at
+      FROM mpesa.breaks
+     WHERE closed_at IS NULL AND kind > ''
+     GROUP BY kind
+"""
+
 LIST_CLOSED_SINCE: Final[LiteralString] = """
     SELECT id, kind, subject, shortcode, account, amount_cents, suspected_cause, command, opened_at, last_seen_at,
            closed_at, closed_because
@@ -69,6 +86,15 @@ class NewBreak:
     suspected_cause: str
     command: str
     now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBreaks:
+    """How many breaks of a kind are open, and since when the oldest of them is."""
+
+    kind: str
+    open: int
+    oldest_at: datetime
 
 
 async def note_break(tx: Tx, new: NewBreak) -> UUID:
@@ -102,6 +128,15 @@ async def lock_break(tx: Tx, *, break_id: UUID) -> BreakRow | None:
 async def list_open(tx: Tx, *, limit: int) -> list[BreakRow]:
     """Return open breaks, the oldest first."""
     return await tx.fetch_all(BreakRow, LIST_OPEN, limit)
+
+
+async def list_open_of_kinds(tx: Tx, *, kinds: Sequence[str], subject_prefix: str) -> list[BreakRow]:
+    """Return every open break of these kinds whose subject begins so, the oldest first."""
+    return await tx.fetch_all(BreakRow, LIST_OPEN_OF_KINDS, list(kinds), subject_prefix)
+
+
+async def count_open(tx: Tx) -> list[OpenBreaks]:
+    return await tx.fetch_all(OpenBreaks, COUNT_OPEN)
 
 
 async def list_closed_since(tx: Tx, *, since: datetime, limit: int) -> list[BreakRow]:

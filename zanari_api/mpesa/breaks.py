@@ -11,7 +11,7 @@ from uuid import UUID
 
 from zanari_api.kit.ids import new_id
 from zanari_api.mpesa import break_queries
-from zanari_api.mpesa.break_queries import NewBreak
+from zanari_api.mpesa.break_queries import NewBreak, OpenBreaks
 from zanari_api.mpesa.break_rows import BreakRow
 from zanari_api.runtime import audit
 from zanari_api.runtime.db import Tx
@@ -135,8 +135,20 @@ async def close_break(tx: Tx, *, kind: BreakKind, subject: str, because: str, no
 
 
 async def list_open(tx: Tx) -> list[BreakRow]:
-    """Return the open breaks, the oldest first, a thousand at most."""
+    """Return the open breaks, the oldest first, a thousand at most: for people to read, and not to decide by."""
     return await break_queries.list_open(tx, limit=LISTED_MAX)
+
+
+async def list_open_of(tx: Tx, kinds: Collection[BreakKind], *, subject_prefix: str = "") -> list[BreakRow]:
+    """Return every open break of these kinds whose subject begins so, the oldest first, however many there are."""
+    return await break_queries.list_open_of_kinds(
+        tx, kinds=[kind.value for kind in kinds], subject_prefix=subject_prefix
+    )
+
+
+async def count_open(tx: Tx) -> list[OpenBreaks]:
+    """Count the open breaks by kind; a kind of which none is open is left out."""
+    return await break_queries.count_open(tx)
 
 
 async def close_gone(
@@ -144,8 +156,8 @@ async def close_gone(
 ) -> int:
     """Close the open breaks of a kind whose subject is not there any more; return how many."""
     closed = 0
-    for each in await list_open(tx):
-        if each.kind == kind and each.subject not in still_there:
+    for each in await list_open_of(tx, [kind]):
+        if each.subject not in still_there:
             closed += await close_break(tx, kind=kind, subject=each.subject, because=because, now=now)
     return closed
 

@@ -39,7 +39,7 @@ def schedule(jobs: Sequence[RowJob[Any]], *, database: Database, clock: Clock) -
 async def look(tx: Tx, jobs: Sequence[RowJob[Any]], *, now: datetime) -> None:
     """Name each row that is given up, and close the breaks of those that are not any more. Runs as Role.SYSTEM."""
     # Read before the rows: a break that is opened meanwhile is not mistaken for one whose row is alive.
-    known = [each.subject for each in await breaks.list_open(tx) if each.kind == BreakKind.WORK_GIVEN_UP]
+    known = [each.subject for each in await breaks.list_open_of(tx, [BreakKind.WORK_GIVEN_UP])]
     dead = {_subject(job, row.id): (job, row) for job in jobs for row in await job.list_dead(tx)}
     for job, row in dead.values():
         await _note(tx, job, row, now=now)

@@ -42,7 +42,7 @@ async def check_books(tx: Tx, *, now: datetime) -> int:
     await breaks.close_gone(
         tx,
         kind=BreakKind.BOOKS_BROKEN,
-        still_there=subjects,
+        still_there={_subject(each) for each in broken},
         because="the check of the books no longer finds it",
         now=now,
     )

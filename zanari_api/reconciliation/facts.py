@@ -33,21 +33,19 @@ class Facts:
 
 async def read(tx: Tx, *, now: datetime) -> Facts:
     """Read the facts. Runs as Role.SYSTEM."""
-    found = await breaks.list_open(tx)
-    counted = {kind.value: 0 for kind in BreakKind}
-    for each in found:
-        counted[each.kind] = counted.get(each.kind, 0) + 1
-    oldest = [each.opened_at for each in found[:1]]
+    counts = await breaks.count_open(tx)
+    counted = {kind.value: 0 for kind in BreakKind} | {each.kind: each.open for each in counts}
+    floats = await breaks.list_open_of(tx, [BreakKind.FLOAT_DIFFERS])
     held = await paid_in.list_held(tx, before=now, limit=1)
     return Facts(
         float_break_cents={
             (each.shortcode or "", each.account or ""): each.amount_cents
-            for each in found
+            for each in floats
             # What differed on a day that is over has a break of its own, and is no gauge.
             if each.subject == f"float:{each.shortcode}:{each.account}"
         },
         open_breaks=counted,
-        oldest_break_age=_age(oldest, now),
+        oldest_break_age=_age([each.oldest_at for each in counts], now),
         books_broken=counted[BreakKind.BOOKS_BROKEN],
         suspense_cents=await balances.balance(tx, accounts.SUSPENSE) or 0,
         oldest_suspense_age=_age([each.event_at for each in held], now),

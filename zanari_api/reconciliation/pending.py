@@ -62,6 +62,5 @@ async def _pending_reversals(tx: Tx) -> list[Pending]:
             "a reversal, whose outcome is unknown",
             reversal.command,
         )
-        for reversal in await breaks.list_open(tx)
-        if reversal.kind == BreakKind.REVERSAL_UNRESOLVED
+        for reversal in await breaks.list_open_of(tx, [BreakKind.REVERSAL_UNRESOLVED])
     ]

@@ -192,9 +192,9 @@ async def _note(tx: Tx, day: Day, findings: Sequence[Finding], *, parts: Importi
     """Note each finding, and close what an earlier statement of this day had found and this one does not."""
     now = parts.clock.now()
     found = {(finding.kind, finding.subject) for finding in findings}
-    for each in await breaks.list_open(tx):
+    for each in await breaks.list_open_of(tx, KINDS, subject_prefix=day.scope):
         kind = BreakKind(each.kind)
-        if kind in KINDS and each.subject.startswith(day.scope) and (kind, each.subject) not in found:
+        if (kind, each.subject) not in found:
             await breaks.close_break(
                 tx, kind=kind, subject=each.subject, because="the statement matches by now", now=now
             )
