@@ -82,7 +82,7 @@ LIST_DEAD: Final[LiteralString] = """
 REVIVE: Final[LiteralString] = """
     UPDATE mpesa.callbacks
        SET outcome = 'deferred', note = NULL, due_at = $2, attempts = 0, dead_at = NULL, last_error = NULL
-     WHERE id = $1 AND outcome = 'quarantined' AND dead_at IS NOT NULL
+     WHERE id = $1 AND dead_at IS NOT NULL
     RETURNING id
 """
 
