@@ -276,6 +276,8 @@ def _book_facts(parts: Parts) -> FactsReader:
             metrics.breaks_open.labels(kind).set(count)
         metrics.break_oldest_age.set(facts.oldest_break_age.total_seconds())
         metrics.ledger_imbalance.set(facts.books_broken)
+        if facts.books_checked_at is not None:
+            metrics.books_checked.set(facts.books_checked_at.timestamp())
         metrics.suspense_cents.set(facts.suspense_cents)
         metrics.suspense_oldest_age.set(facts.oldest_suspense_age.total_seconds())
 

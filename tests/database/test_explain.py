@@ -198,6 +198,7 @@ SYSTEM_ONLY = {
     "runtime.migrations.LIST_APPLIED_VERSIONS",
     "runtime.audit.INSERT_ACT",
     "runtime.schedules.LEASE",
+    "runtime.schedules.FIND_FINISHED",
     "runtime.schedules.LIST_LATE",
     "runtime.schedules.REGISTER",
     "runtime.schedules.RELEASE",

@@ -156,6 +156,15 @@ async def test_the_schedules_run_by_themselves(fresh: Api) -> None:
     await break_a_balance(fresh, saver, by=-100)
 
 
+async def test_it_is_told_when_the_books_were_last_checked_to_the_end(fresh: Api) -> None:
+    assert (await read(fresh)).books_checked_at is None
+    began_at = fresh.clock.now()
+    await fresh.work()
+    checked_at = (await read(fresh)).books_checked_at
+    assert checked_at is not None
+    assert checked_at >= began_at
+
+
 async def test_the_worker_runs_them_when_they_are_due(fresh: Api) -> None:
     await fresh.emulator.deposit_float(SHORTCODE, 1_000)
     fresh.clock.advance(hours=2)

@@ -8,6 +8,8 @@ from zanari_api.deposits import comparison as paid_in
 from zanari_api.ledger import accounts, balances
 from zanari_api.mpesa import breaks
 from zanari_api.mpesa.breaks import BreakKind
+from zanari_api.reconciliation.schedules import BOOKS_CHECK
+from zanari_api.runtime import schedules
 from zanari_api.runtime.db import Tx
 
 
@@ -26,6 +28,9 @@ class Facts:
 
     books_broken: int
     "promises of the books that the last check found broken"
+
+    books_checked_at: datetime | None
+    "when that check last came to its end; None before the first"
 
     suspense_cents: int
     oldest_suspense_age: timedelta
@@ -47,6 +52,7 @@ async def read(tx: Tx, *, now: datetime) -> Facts:
         open_breaks=counted,
         oldest_break_age=_age([each.oldest_at for each in counts], now),
         books_broken=counted[BreakKind.BOOKS_BROKEN],
+        books_checked_at=await schedules.find_finished(tx, name=BOOKS_CHECK),
         suspense_cents=await balances.balance(tx, accounts.SUSPENSE) or 0,
         oldest_suspense_age=_age([each.event_at for each in held], now),
     )

@@ -17,6 +17,7 @@ log = structlog.get_logger(__name__)
 NIGHTLY_AT: Final = time(2, 30)
 """In Nairobi: after the day's end, before people wake."""
 
+BOOKS_CHECK: Final = "books_check"
 BOOKS_CHECKED_EVERY: Final = timedelta(minutes=15)
 
 
@@ -47,5 +48,5 @@ def schedules_of(parts: Reconciling) -> list[Schedule]:
     return [
         Schedule(name="reconcile_nightly", run=nightly, daily_at=NIGHTLY_AT),
         Schedule(name="reconcile_hourly", run=every_hour, every=timedelta(hours=1)),
-        Schedule(name="books_check", run=check, every=BOOKS_CHECKED_EVERY),
+        Schedule(name=BOOKS_CHECK, run=check, every=BOOKS_CHECKED_EVERY),
     ]

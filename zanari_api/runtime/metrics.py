@@ -154,6 +154,9 @@ class Metrics:
         self.ledger_imbalance = self._gauge(
             "zanari_ledger_imbalance", "Promises of the books that the last check found broken."
         )
+        self.books_checked = self._gauge(
+            "zanari_books_checked_timestamp_seconds", "When the check of the books last came to its end."
+        )
         self.suspense_cents = self._gauge("zanari_suspense_cents", "Money that nobody could be matched to.")
         self.suspense_oldest_age = self._gauge(
             "zanari_suspense_oldest_age_seconds", "Age of the oldest money in suspense."

@@ -43,6 +43,8 @@ LIST_LATE: Final[LiteralString] = """
      ORDER BY name
 """
 
+FIND_FINISHED: Final[LiteralString] = "SELECT last_finished_at FROM runtime.schedules WHERE name = $1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -110,6 +112,11 @@ async def run_if_due(schedule: Schedule, *, database: Database, clock: Clock) ->
 async def list_late(tx: Tx, *, due_before: datetime) -> list[LateSchedule]:
     """Return the schedules that were due then and that nobody runs."""
     return await tx.fetch_all(LateSchedule, LIST_LATE, due_before)
+
+
+async def find_finished(tx: Tx, *, name: str) -> datetime | None:
+    """Return when a schedule's last run ended that went well; None before the first."""
+    return await tx.fetch_value(datetime, FIND_FINISHED, name)
 
 
 async def _release(
