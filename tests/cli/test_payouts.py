@@ -124,11 +124,30 @@ async def test_before_its_time_only_a_line_of_the_statement_decides(
     assert "too early" in refused.failure
     assert (await payout.saver.wallet())["balance_cents"] == 30_000
     assert await acts(api, payout) == [("wanjiku", "payout_resolution_refused")]
-    done = await operator(
-        "payouts", "resolve", str(payout.id), "--outcome", "failed", "--statement", *EVIDENCE
-    )
+    assert "--outcome settled --receipt ... --statement" in refused.failure
+    shown = (await operator("payouts", "show", str(payout.id))).out
+    assert "--statement --outcome settled" in " ".join(shown.split())
+    receipt = new_receipt()
+    settled = ("--outcome", "settled", "--receipt", receipt)
+    assert "too early" in (await operator("payouts", "resolve", str(payout.id), *settled, *EVIDENCE)).failure
+    done = await operator("payouts", "resolve", str(payout.id), *settled, "--statement", *EVIDENCE)
     assert done.code == 0
-    assert await payout.state() == "failed"
+    assert await payout.state() == "settled"
+
+
+async def test_no_line_of_the_statement_shows_that_it_was_not_paid(api: Api, operator: CommandBeside) -> None:
+    payout = await doubted(api)
+    failed = ("payouts", "resolve", str(payout.id), "--outcome", "failed", "--statement", *EVIDENCE)
+    refused = await operator(*failed)
+    assert refused.code == 1
+    assert "no line of a statement shows that it was not paid" in refused.failure
+    assert "nothing moved" in refused.failure
+    assert await payout.state() == "unknown"
+    assert (await payout.saver.wallet())["balance_cents"] == 30_000
+    assert await acts(api, payout) == [("wanjiku", "payout_resolution_refused")]
+    assert await until_it_ends(payout) == "unknown"
+    assert (await payout.row())["not_found_twice"]
+    assert (await operator(*failed)).out == "KES 500 went back to the saver's wallet.\n"
 
 
 async def test_what_is_not_in_doubt_is_not_resolved(api: Api, operator: CommandBeside) -> None:

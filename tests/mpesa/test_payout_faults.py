@@ -43,9 +43,13 @@ PAID_ALL_THE_SAME = [
     (Fault.FORGED_AMOUNT, {}),
 ]
 
-GIVEN_BACK = [
+THROTTLED = [
     (Fault.HTTP_ERROR, {"code": "500.003.02"}),
     (Fault.HTTP_ERROR, {"code": "500.003.03", "message": "Quota Violation"}),
+]
+
+GIVEN_BACK = [
+    (Fault.HTTP_ERROR, {"code": "400.002.02"}),
     (Fault.FAIL_WITH, {"code": "1"}),
     (Fault.FAIL_WITH, {"code": "8"}),
     (Fault.FAIL_WITH, {"code": "2040"}),
@@ -82,6 +86,22 @@ async def test_what_safaricom_paid_is_settled_once(api: Api, case: tuple[Fault, 
     assert (await payout.feed_row())["status"] == "completed"
     assert (await payout.saver.wallet())["balance_cents"] == 30_000
     assert await open_breaks(payout) == set()
+    await assert_nothing_is_in_flight(api)
+
+
+@pytest.mark.parametrize("case", THROTTLED, ids=_named)
+async def test_what_safaricom_had_no_time_for_is_sent_again_under_the_same_id_once_it_is_not_known(
+    api: Api, case: tuple[Fault, dict[str, object]]
+) -> None:
+    payout = await _under(api, *case)
+    ours = (await payout.row())["originator_conversation_id"]
+    assert await until_it_ends(payout) == "settled"
+    assert payout.paid_by_safaricom() == 1
+    assert (await payout.row())["originator_conversation_id"] == ours
+    steps = await payout.steps()
+    assert steps[:5] == ["requested", "submitting", "unknown", "requested", "submitting"]
+    assert (await _questions(payout))[0]["answer"] == "not_found"
+    assert (await payout.saver.wallet())["balance_cents"] == 30_000
     await assert_nothing_is_in_flight(api)
 
 

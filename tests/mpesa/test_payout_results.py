@@ -18,14 +18,17 @@ from tests.support.payouts import (
 )
 from tests.support.savers import Json, code_of, kes, new_receipt
 from tests.support.two_books import floats_held
+from zanari_api.kit.clock import eat_date
 from zanari_api.ledger import accounts
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.ledger.errors import KeyConflict
-from zanari_api.mpesa import float_service
+from zanari_api.mpesa import float_service, payout_jobs
 from zanari_api.mpesa.float_service import Move, Place
 from zanari_api.payouts import service as payouts
+from zanari_api.payouts.rows import ClaimedPayout
 from zanari_api.payouts.service import Refund
 from zanari_api.runtime.db import Role, Tx
+from zanari_api.runtime.jobs import RowJob, run_round
 from zanari_api.sandbox.safaricom.faults import Fault, Flow
 
 COMPLETED = "25.11.2026 12:00:00"
@@ -122,6 +125,29 @@ async def submitted(api: Api, *, cents: int = 50_000, wallet: int = 80_000) -> T
     row = await payout.row()
     assert row["state"] == "submitted"
     return Told(payout, row["originator_conversation_id"], row["conversation_id"])
+
+
+async def paid_out_today(payout: Withdrawing) -> int:
+    """Return what counts for the saver's limit of today."""
+    requested_at = (await payout.row())["requested_at"]
+    return await payout.api.db.unit_of_work(
+        lambda tx: payouts.paid_out_today_cents(tx, saver_id=payout.saver.id, day=eat_date(requested_at)),
+        role=Role.SYSTEM,
+    )
+
+
+async def refused_at_once(api: Api) -> Told:
+    """Return a payout that Safaricom refused in its reply, before anybody was asked about it."""
+    api.emulator.faults.next(Flow.B2C, Fault.HTTP_ERROR, code="400.002.02")
+    payout = await withdrawing(await payer(api, cents=80_000))
+    await run_round(payout_job(api, "payout_submission"), database=api.db, clock=api.clock)
+    row = await payout.row()
+    assert (row["state"], row["reason"], row["definite_by"]) == ("unknown", "refused", "reply")
+    return Told(payout, row["originator_conversation_id"], f"AG_{uuid4()}")
+
+
+def payout_job(api: Api, name: str) -> RowJob[ClaimedPayout]:
+    return next(each for each in payout_jobs.jobs(api.app.state.parts.paying()) if each.name == name)
 
 
 # Results ----------------------------------------------------------------------------------------------------
@@ -284,6 +310,31 @@ async def test_a_result_for_what_was_never_sent_is_a_strangers(api: Api) -> None
     assert await until_it_ends(payout) == "settled"
 
 
+async def test_a_status_that_knows_it_contradicts_the_refusal(api: Api) -> None:
+    told = await refused_at_once(api)
+    _, answer = await told.asked(**told.found("Pending"))
+    assert await told.tell(answer, path="/status/result") == ("unresolved", None)
+    await assert_one_not_found_gives_nothing_back(told, reason="no_result")
+
+
+async def test_a_notice_that_it_waited_in_the_queue_contradicts_the_refusal(api: Api) -> None:
+    told = await refused_at_once(api)
+    echo = {"CommandID": "BusinessPayment", "Amount": 500, "OriginatorConversationID": told.ours}
+    assert await told.tell(echo, path="/b2c/timeout") == ("unresolved", None)
+    await assert_one_not_found_gives_nothing_back(told, reason="timed_out")
+
+
+async def assert_one_not_found_gives_nothing_back(told: Told, *, reason: str) -> None:
+    """Assert that the refusal of the reply is forgotten, so that one answer which knows nothing is too little."""
+    row = await told.payout.row()
+    assert (row["state"], row["reason"]) == ("unknown", reason)
+    assert (row["definite_by"], row["definite_code"], row["definite_code_at"]) == (None, None, None)
+    _, answer = await told.asked(ResultCode=2032)
+    assert await told.tell(answer, path="/status/result") == ("unresolved", None)
+    assert await told.payout.state() == "unknown"
+    assert (await told.payout.saver.wallet())["balance_cents"] == 30_000
+
+
 # Too late ---------------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +343,7 @@ async def test_a_payment_told_after_its_refund_is_owed_and_named(api: Api) -> No
     await told.tell(told.result(2040))
     _, answer = await told.asked(**told.found("Declined"))
     assert await told.tell(answer, path="/status/result") == ("failed", None)
+    assert await paid_out_today(told.payout) == 0
     before = (await floats_held(api))[B2C_SHORTCODE, "utility"]
 
     receipt = new_receipt()
@@ -310,6 +362,8 @@ async def test_a_payment_told_after_its_refund_is_owed_and_named(api: Api) -> No
     feed = await told.payout.feed_row()
     assert feed["receipt"] == receipt
     assert code_of(await withdraw(saver, 1_000)) == (409, "money_owed")
+    # It went out, so it counts for the day's limit.
+    assert await paid_out_today(told.payout) == 50_000
 
     assert await told.tell(told.result("0", receipt=receipt)) == ("evidence", None)
     assert await told.tell(told.result(0, receipt=new_receipt())) == ("quarantined", "other_receipt")

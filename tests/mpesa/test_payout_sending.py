@@ -2,23 +2,28 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
 import pytest
 
+from tests.mpesa.reversing import Owing, take
 from tests.support.app import B2C_SHORTCODE, Api
 from tests.support.payouts import (
     Withdrawing,
     assert_payout_floats_agree,
+    in_flight_cents,
     open_breaks,
     payer,
     until_it_ends,
     withdrawing,
 )
 from tests.support.processes import free_port
+from tests.support.savers import Saver
 from zanari_api.daraja.client import DarajaClient
 from zanari_api.daraja.config import DarajaConfig
+from zanari_api.daraja.errors import DarajaUnavailable, Hindrance, Operation
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger.accounts import FloatAccount
@@ -57,10 +62,12 @@ async def lease(api: Api, payout: Withdrawing, *, checks: bool = False) -> Claim
     return next(row for row in rows if row.id == payout.id)
 
 
-def unreachable(api: Api, config: DarajaConfig | None = None) -> DarajaClient:
+def unreachable(
+    api: Api, config: DarajaConfig | None = None, *, kind: type[DarajaClient] = DarajaClient
+) -> DarajaClient:
     """Return a client whose Safaricom is not there."""
     runtime = api.runtime
-    return DarajaClient(
+    return kind(
         replace(config or paying(api).daraja.config, base_url=f"http://127.0.0.1:{free_port()}"),
         database=runtime.database,
         service_keys=runtime.service_keys,
@@ -166,6 +173,22 @@ async def test_what_another_reason_holds_up_is_said_anew(api: Api) -> None:
     await move_float(api, free, receipt="REFILL0003", back=True)
 
 
+async def test_what_was_throttled_is_sent_again_a_minute_after_it_is_not_known(api: Api) -> None:
+    api.emulator.faults.next(Flow.B2C, Fault.HTTP_ERROR, code="500.003.02")
+    payout = await withdrawing(await payer(api))
+    await run_round(job(api, "payout_submission"), database=api.db, clock=api.clock)
+    doubted = await payout.read()
+    assert (doubted["state"], doubted["reason"]) == ("unknown", "throttled")
+    assert doubted["text"].endswith("It is set aside while we make sure; then it is sent again.")
+    await api.work()
+    row = await payout.row()
+    assert (row["state"], row["reason"], row["submitting_at"]) == ("requested", "throttled", None)
+    assert timedelta(0) < row["due_at"] - api.clock.now() <= timedelta(minutes=1)
+    assert payout.paid_by_safaricom() == 0
+    assert await until_it_ends(payout) == "settled"
+    assert payout.paid_by_safaricom() == 1
+
+
 # Not sent ----------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +245,85 @@ async def test_while_safaricom_cannot_be_reached_it_waits_and_is_sent_later(api:
     assert await payout.steps() == ["requested", "submitting", "requested"]
     assert await until_it_ends(payout) == "settled"
     assert payout.paid_by_safaricom() == 1
+
+
+async def test_what_is_owed_stops_a_withdrawal_that_waits_and_is_repaid_by_it(api: Api) -> None:
+    saver = await payer(api, cents=0)
+    receipt = await saver.deposit(80_000)
+    payout = await withdrawing(saver, 50_000)
+    waits = await hold_and_work(api, saver)
+    before = await in_flight_cents(api)
+    assert await payout.state() == "queued"
+
+    taken = await take(api, receipt)
+    assert taken.owed_cents == 50_000
+    assert (await payout.row())["due_at"] <= api.clock.now() < waits
+    await api.work()
+
+    failed = await payout.read()
+    assert (failed["state"], failed["reason"]) == ("failed", "money_owed")
+    assert "nothing was sent" in failed["text"]
+    assert payout.paid_by_safaricom() == 0
+    assert "submitting" not in await payout.steps()
+    assert await Owing(api)(saver.id) == 0
+    assert (await saver.wallet())["balance_cents"] == 0
+    assert await in_flight_cents(api) == before - 50_000
+    feed = await payout.feed_row()
+    assert feed["status"] == "failed"
+    assert feed["explanation"]["repaid_cents"] == 50_000
+    assert "KES 500 of it repaid what you owed" in feed["explanation"]["text"]
+    api.clock.advance(hours=49)
+    await api.work()
+    assert payout.paid_by_safaricom() == 0
+    await assert_payout_floats_agree(api)
+
+
+async def test_what_is_left_of_a_stopped_withdrawal_is_in_the_wallet(api: Api) -> None:
+    saver = await payer(api, cents=0)
+    receipt = await saver.deposit(20_000)
+    goal = await saver.goal_holding(50_000)
+    payout = await withdrawing(saver, 50_000, goal=goal)
+    first = await withdrawing(saver, 20_000)
+    await hold_and_work(api, saver)
+    assert (await take(api, receipt)).owed_cents == 20_000
+    await api.work()
+    assert {await payout.state(), await first.state()} == {"failed", "queued"}
+    assert await Owing(api)(saver.id) == 0
+    stopped, waiting = (payout, first) if await payout.state() == "failed" else (first, payout)
+    # What the first of them repaid is owed no more, so the other goes on waiting.
+    assert (await saver.wallet())["balance_cents"] == stopped.cents - 20_000
+    assert payout.paid_by_safaricom() == 0
+    api.clock.advance(hours=49)
+    assert await until_it_ends(waiting) == "settled"
+    await assert_payout_floats_agree(api)
+
+
+async def test_what_is_owed_ends_the_wish_to_send_again(api: Api) -> None:
+    saver = await payer(api, cents=0)
+    receipt = await saver.deposit(80_000)
+    api.emulator.faults.next(Flow.B2C, Fault.CUT_BEFORE)
+    payout = await withdrawing(saver, 50_000)
+    assert await until_it_ends(payout) == "unknown"
+    await take(api, receipt)
+    await api.alter(
+        "UPDATE savings.payouts SET resend_wanted = true, due_at = $2 WHERE id = $1",
+        payout.id,
+        api.clock.now(),
+    )
+    await api.work()
+    row = await payout.row()
+    assert (row["state"], row["resend_wanted"]) == ("unknown", False)
+    assert payout.paid_by_safaricom() == 0
+
+
+async def hold_and_work(api: Api, saver: Saver) -> datetime:
+    """Have a saver's withdrawals wait for a hold; return when it is over."""
+    await api.db.unit_of_work(
+        lambda tx: holds.start_hold(tx, saver_id=saver.id, cause=HoldCause.PIN_RESET, now=api.clock.now()),
+        role=Role.SYSTEM,
+    )
+    await api.work()
+    return api.clock.now() + timedelta(hours=48)
 
 
 # Rivals and restarts ---------------------------------------------------------------------------------------------
@@ -429,6 +531,49 @@ async def test_a_question_that_could_not_be_sent_is_asked_again_soon(api: Api) -
     await alone.daraja.close()
     assert await questions_about(payout) == ["unsent"]
     assert (await payout.row())["due_at"] < api.clock.now() + timedelta(seconds=30)
+
+
+async def test_an_outage_lengthens_the_pauses_and_leaves_no_trace_per_try(api: Api) -> None:
+    payout = await in_doubt(api)
+    events = len(await payout.events())
+    alone = replace(paying(api), daraja=unreachable(api))
+    pauses: list[timedelta] = []
+    for _ in range(12):
+        await ask(alone, await lease(api, payout, checks=True))
+        row = await payout.row()
+        assert (row["asked"], row["lease_id"]) == (0, None)
+        pauses.append(row["due_at"] - api.clock.now())
+        api.clock.advance(max(row["due_at"] - api.clock.now(), timedelta()))
+    await alone.daraja.close()
+    assert await questions_about(payout) == ["unsent"]
+    assert len(await payout.events()) == events
+    assert pauses[-1] >= timedelta(minutes=4) > timedelta(seconds=5) > pauses[0]
+    assert (await payout.row())["attempts"] <= 10
+    await api.work()
+    assert await questions_about(payout) == ["answered"]
+    assert (await payout.events())[events]["cause"] == "asking"
+    assert (await payout.row())["attempts"] == 0
+
+
+async def test_what_is_learnt_while_a_question_cannot_be_sent_sets_its_own_time(api: Api) -> None:
+    payout = await in_doubt(api)
+    row = await lease(api, payout, checks=True)
+    soon = api.clock.now() + timedelta(seconds=1)
+
+    class LearningMeanwhile(DarajaClient):
+        """Nobody is there, and while that is found out a result has come."""
+
+        async def transaction_status(self, **_asked: object) -> NoReturn:
+            await api.alter(
+                "UPDATE savings.payouts SET asked = 0, due_at = $2 WHERE id = $1", payout.id, soon
+            )
+            raise DarajaUnavailable(Operation.TRANSACTION_STATUS, Hindrance.NOT_REACHED)
+
+    alone = replace(paying(api), daraja=unreachable(api, kind=LearningMeanwhile))
+    await ask(alone, row)
+    await alone.daraja.close()
+    after = await payout.row()
+    assert (after["asked"], after["lease_id"], after["due_at"]) == (0, None, soon)
 
 
 async def test_without_a_shortcode_to_pay_from_it_waits(api: Api) -> None:

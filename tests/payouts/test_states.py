@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from zanari_api.payouts.states import (
     APART,
     HEARD,
+    THROTTLED,
     Accepted,
     Act,
     AlreadyKnown,
@@ -30,6 +31,7 @@ from zanari_api.payouts.states import (
     Standing,
     State,
     Stopped,
+    TimedOut,
     Unclear,
     Verdict,
     step,
@@ -72,7 +74,7 @@ REFUNDED = after(Sending(at(0)), Accepted(), FailedWith("2040", at(1)), Ended())
 
 minutes = st.integers(min_value=0, max_value=120).map(at)
 receipts = st.sampled_from(["RECEIPT1", "RECEIPT2"])
-codes = st.sampled_from(["1", "2040"])
+codes = st.sampled_from(["1", "2040", THROTTLED])
 events: st.SearchStrategy[Event] = st.one_of(
     st.sampled_from(
         [
@@ -82,6 +84,7 @@ events: st.SearchStrategy[Event] = st.one_of(
             Accepted(),
             AlreadyKnown(),
             Unclear(),
+            TimedOut(),
             Ended(),
             Pending(),
             ResendWanted(),
@@ -146,11 +149,38 @@ def test_what_was_heard_is_given_back_only_for_a_code_and_an_answer_or_an_operat
     for event in happened:
         stepped = step(standing, event)
         if stepped.act is Act.REFUND and standing.state in HEARD:
-            by_operator = isinstance(event, Resolved)
+            by_operator = isinstance(event, Resolved) and (
+                standing.resolvable or standing.definite_by is not None
+            )
             by_code_and_answer = stepped.standing.definite_by is not None and (
                 stepped.standing.ended or isinstance(event, NotFound)
             )
             assert by_operator or by_code_and_answer
+        standing = stepped.standing
+
+
+@given(st.lists(events, max_size=25))
+def test_a_refusal_never_outlives_what_shows_that_it_got_there(happened: list[Event]) -> None:
+    standing = NEW
+    for event in happened:
+        stepped = step(standing, event)
+        shown = isinstance(event, Pending | TimedOut | AlreadyKnown | Accepted)
+        if shown and stepped.standing.state in HEARD:
+            assert stepped.standing.definite_by is not Definite.REPLY
+        standing = stepped.standing
+
+
+@given(st.lists(events, max_size=25))
+def test_it_is_as_new_again_only_where_nothing_was_sent_or_it_was_throttled_and_is_not_known(
+    happened: list[Event],
+) -> None:
+    standing = NEW
+    for event in happened:
+        stepped = step(standing, event)
+        if standing.state in HEARD and stepped.standing.state is State.REQUESTED:
+            throttled = (standing.definite_by, standing.definite_code) == (Definite.REPLY, THROTTLED)
+            assert isinstance(event, NotSent) or (throttled and isinstance(event, NotFound))
+            assert stepped.standing == NEW
         standing = stepped.standing
 
 
@@ -233,6 +263,33 @@ def test_a_not_found_from_before_the_refusal_confirms_nothing() -> None:
 def test_a_not_found_from_before_the_sending_says_nothing() -> None:
     standing = after(Sending(at(10)), Unclear())
     assert step(standing, NotFound(at(5))).verdict is Verdict.KNOWN
+
+
+@pytest.mark.parametrize("event", [Pending(), TimedOut(), AlreadyKnown()])
+def test_what_shows_that_it_got_there_makes_the_refusal_worthless(event: Event) -> None:
+    standing = after(Refused("400.002.02", at(1)), event, start=SENT)
+    assert (standing.state, standing.definite_by, standing.definite_code, standing.definite_at) == (
+        State.UNKNOWN,
+        None,
+        None,
+        None,
+    )
+    assert acts([NotFound(at(2)), NotFound(at(2) + APART)], standing) == []
+
+
+@pytest.mark.parametrize("event", [Pending(), TimedOut()])
+def test_what_shows_that_it_got_there_leaves_the_code_of_its_result(event: Event) -> None:
+    standing = after(FailedWith("2040", at(1)), event, start=SUBMITTED)
+    assert (standing.definite_by, standing.definite_code) == (Definite.RESULT, "2040")
+
+
+def test_what_was_throttled_and_is_not_known_begins_again() -> None:
+    assert after(Refused(THROTTLED, at(1)), NotFound(at(1)), start=SENT) == NEW
+    assert acts([Refused(THROTTLED, at(1)), NotFound(at(1))], SENT) == []
+
+
+def test_what_was_throttled_waits_for_a_question_asked_after_that() -> None:
+    assert after(NotFound(at(1)), Refused(THROTTLED, at(2)), start=SENT).state is State.UNKNOWN
 
 
 def test_a_refusal_and_a_payment_settle_all_the_same() -> None:
@@ -346,7 +403,20 @@ def test_a_statement_decides_only_what_is_in_doubt(standing: Standing) -> None:
 def test_an_operator_settles_or_fails_what_can_be_resolved() -> None:
     assert acts([Resolved("RECEIPT9", by_statement=False)], RESOLVABLE) == [Act.SETTLE]
     assert acts([Resolved(None, by_statement=False)], RESOLVABLE) == [Act.REFUND]
-    assert acts([Resolved(None, by_statement=True)], UNKNOWN) == [Act.REFUND]
+
+
+def test_a_line_of_the_statement_settles_at_once_what_it_shows_and_shows_no_failure() -> None:
+    assert acts([Resolved("RECEIPT9", by_statement=True)], UNKNOWN) == [Act.SETTLE]
+    assert step(UNKNOWN, Resolved(None, by_statement=True)).verdict is Verdict.REFUSED
+    once = after(NotFound(at(1)), start=UNKNOWN)
+    assert step(once, Resolved(None, by_statement=True)).verdict is Verdict.REFUSED
+
+
+@pytest.mark.parametrize("code", [Refused("400.002.02", at(1)), FailedWith("2040", at(1))])
+def test_beside_a_definite_code_the_statement_is_the_second_sign(code: Event) -> None:
+    failed = after(code, start=SENT)
+    assert step(failed, Resolved(None, by_statement=False)).verdict is Verdict.REFUSED
+    assert acts([Resolved(None, by_statement=True)], failed) == [Act.REFUND]
 
 
 def test_a_payment_told_after_an_operator_gave_it_back_is_owed() -> None:

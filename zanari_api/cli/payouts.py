@@ -61,7 +61,11 @@ REFUSED: Final = {
     Result.NOT_IN_DOUBT: "it is {state}: only a payout in state unknown can be resolved",
     Result.TOO_EARLY: (
         "it is too early: M-PESA has to know nothing of it twice, 30 minutes apart, or say that it ended."
-        " With a line of the statement as evidence, add --statement"
+        " That it was paid can be said with a line of the statement: --outcome settled --receipt ... --statement"
+    ),
+    Result.NOT_SHOWN: (
+        "it is too early: no line of a statement shows that it was not paid. M-PESA has to know nothing of it twice,"
+        " 30 minutes apart, or say that it ended or failed"
     ),
     Result.NOT_MISSING: "it is not sent again: it was not missing twice, or was sent again before",
     Result.SAME_OPERATOR: "you proposed this; another operator has to confirm it",
@@ -238,7 +242,10 @@ def _advice(payout: Payout) -> str:
         resend = ", or --resend" if payout.not_found_twice and not payout.resends else ""
         return f"It can be resolved: {resolve} --outcome failed, or --outcome settled --receipt ...{resend}"
     if payout.state is State.UNKNOWN:
-        return f"M-PESA is being asked. With a line of the statement: {resolve} --statement --outcome ..."
+        return (
+            "M-PESA is being asked. With a line of the statement:"
+            f" {resolve} --statement --outcome settled --receipt ..."
+        )
     return "Nothing is to be done by hand."
 
 

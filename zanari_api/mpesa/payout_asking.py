@@ -1,6 +1,8 @@
 """Asks M-PESA about a payout that nobody answers for. The answer comes by callback; nothing is concluded here."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from zanari_api.daraja.errors import DarajaRefused, DarajaUnavailable, DarajaUnresolved
@@ -19,6 +21,9 @@ from zanari_api.runtime.db import Role, Tx
 from zanari_api.runtime.jobs import backoff
 from zanari_api.users.rows import SaverRow
 
+ATTEMPTS_KEPT: Final = 10
+"""An outage lengthens the pauses so far, and leaves room for tries that fail by a fault of ours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -27,6 +32,7 @@ class Question:
     id: UUID
     payout: Payout
     shortcode: str
+    asked_at: datetime
 
 
 async def ask(paying: Paying, row: ClaimedPayout) -> None:
@@ -42,6 +48,9 @@ async def ask(paying: Paying, row: ClaimedPayout) -> None:
 
     async def note(tx: Tx) -> None:
         now = paying.clock.now()
+        if state is QueryState.UNSENT:
+            await _put_off(tx, question, row=row, now=now)
+            return
         if accepted is not None:
             await questions.name(
                 tx,
@@ -52,9 +61,8 @@ async def ask(paying: Paying, row: ClaimedPayout) -> None:
             )
         else:
             await questions.fail(tx, question.payout, query_id=question.id, state=state, now=now)
-        # Nothing was asked: sooner than what was asked and is not answered.
-        due_at = now + backoff(row.attempts) if state is QueryState.UNSENT else None
-        await payouts.release(tx, question.payout, lease=row.lease_id, due_at=due_at)
+        await payouts.note(tx, question.payout, Cause(name="asking", now=question.asked_at))
+        await payouts.release(tx, question.payout, lease=row.lease_id)
 
     await paying.database.unit_of_work(note, role=Role.SYSTEM)
 
@@ -80,8 +88,21 @@ async def _prepare(tx: Tx, paying: Paying, row: ClaimedPayout) -> Question | Non
     asked = payout.asked + 1
     # When it is asked next is written down before it is asked: what is learnt meanwhile may only make it sooner.
     asking = replace(payout, asked=asked, due_at=now + rules.ask_after(asked))
-    await payouts.save(tx, payout, asking, Cause(name="asking", now=now), attempts=row.attempts)
-    return Question(question_id, asking, payout.shortcode or "")
+    await payouts.plan(tx, asking, attempts=row.attempts)
+    return Question(question_id, asking, payout.shortcode or "", now)
+
+
+async def _put_off(tx: Tx, question: Question, *, row: ClaimedPayout, now: datetime) -> None:
+    """Nothing was asked: it counts for nothing, and is tried sooner than what was asked, but later each time."""
+    await questions.fail(tx, question.payout, query_id=question.id, state=QueryState.UNSENT, now=now)
+    _, payout = await payout_steps.lock(tx, saver_id=row.saver_id, payout_id=row.id)
+    due_at = None
+    if payout.lease_id == row.lease_id and payout.asked == question.payout.asked:
+        # What was learnt meanwhile would have begun the count anew, and set the time itself.
+        due_at = now + backoff(row.attempts)
+        await payouts.plan(tx, replace(payout, asked=payout.asked - 1), attempts=row.attempts)
+    attempts = min(row.attempts, ATTEMPTS_KEPT)
+    await payouts.release(tx, payout, lease=row.lease_id, due_at=due_at, attempts=attempts)
 
 
 async def _give_up_sending(

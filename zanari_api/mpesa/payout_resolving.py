@@ -53,6 +53,9 @@ class Result(StrEnum):
     TOO_EARLY = "too_early"
     "M-PESA may still tell: it has to be missing twice, 30 minutes apart, or have ended, or be in a statement"
 
+    NOT_SHOWN = "not_shown"
+    "no line of a statement shows that it was not paid: that takes two answers that know nothing of it, or a code"
+
     NOT_MISSING = "not_missing"
     "it is not sent again: it was not missing twice, or was sent again before"
 
@@ -160,7 +163,9 @@ def _refusal(payout: Payout, wish: Wish) -> Result | None:
         return None
     if payout.state is not State.UNKNOWN:
         return Result.NOT_IN_DOUBT
-    return Result.NOT_MISSING if wish.resolution is Resolution.RESEND else Result.TOO_EARLY
+    if wish.resolution is Resolution.RESEND:
+        return Result.NOT_MISSING
+    return Result.NOT_SHOWN if wish.by_statement else Result.TOO_EARLY
 
 
 def _is_proposed(payout: Payout, wish: Wish) -> bool:

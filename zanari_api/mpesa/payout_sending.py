@@ -8,8 +8,15 @@ from datetime import datetime
 from typing import Final
 
 from zanari_api.daraja.client import DarajaClient
-from zanari_api.daraja.errors import DarajaRefused, DarajaUnavailable, DarajaUnresolved, DuplicateRequest
+from zanari_api.daraja.errors import (
+    DarajaRefused,
+    DarajaUnavailable,
+    DarajaUnresolved,
+    DuplicateRequest,
+    RefusalReason,
+)
 from zanari_api.daraja.requests import B2CPayment
+from zanari_api.deposits import receivables
 from zanari_api.kit.clock import Clock, eat_date
 from zanari_api.mpesa import b2c_tariff, payout_steps
 from zanari_api.mpesa.payout_steps import Happening
@@ -19,6 +26,7 @@ from zanari_api.payouts.rows import ClaimedPayout, Payout
 from zanari_api.payouts.rules import RETRY_AFTER, Reason
 from zanari_api.payouts.service import Cause
 from zanari_api.payouts.states import (
+    THROTTLED,
     WAITING,
     Accepted,
     AlreadyKnown,
@@ -88,10 +96,13 @@ async def _prepare(tx: Tx, paying: Paying, row: ClaimedPayout) -> B2CPayment | N
         await payouts.release(tx, payout, lease=row.lease_id)
         return None
     now = paying.clock.now()
+    if await receivables.owed(tx, saver_id=saver.saver_id) > 0:
+        await _stop(tx, saver, payout, Reason.MONEY_OWED, row=row, now=now)
+        return None
     data_key = users.data_key_of(saver, paying.keyring)
     numbers = await linking.list_numbers(tx, saver_id=saver.saver_id, data_key=data_key)
     if payout.account_id not in {number.id for number in numbers}:
-        await _stop(tx, saver, payout, row=row, now=now)
+        await _stop(tx, saver, payout, Reason.NUMBER_UNLINKED, row=row, now=now)
         return None
     shortcode = paying.daraja.config.b2c_shortcode
     hindrance = await _hindrance(tx, payout, shortcode=shortcode, now=now)
@@ -135,7 +146,9 @@ async def _call(paying: Paying, payment: B2CPayment, row: ClaimedPayout) -> Happ
         event, reason, detail = AlreadyKnown(), Reason.ALREADY_KNOWN, error.error_code
     except DarajaRefused as error:
         detail = error.error_code or error.reason
-        event, reason = Refused(detail, paying.clock.now()), Reason.REFUSED
+        throttled = error.reason is RefusalReason.THROTTLED
+        event = Refused(THROTTLED if throttled else detail, paying.clock.now())
+        reason = Reason.THROTTLED if throttled else Reason.REFUSED
     except DarajaUnresolved as error:
         event, reason, detail = Unclear(), Reason.NO_ANSWER, error.cause
     else:
@@ -149,12 +162,14 @@ async def _call(paying: Paying, payment: B2CPayment, row: ClaimedPayout) -> Happ
     return Happening(event=event, cause=cause, reason=reason, lease=row.lease_id)
 
 
-async def _stop(tx: Tx, saver: SaverRow, payout: Payout, *, row: ClaimedPayout, now: datetime) -> None:
-    """The number is not this saver's any more: what was never sent goes back, what may have been is not sent again."""
+async def _stop(
+    tx: Tx, saver: SaverRow, payout: Payout, reason: Reason, *, row: ClaimedPayout, now: datetime
+) -> None:
+    """It must not be sent: what never was goes back, what may have been is not sent again."""
     happening = Happening(
         event=Stopped(),
-        cause=Cause(name=Reason.NUMBER_UNLINKED, now=now),
-        reason=Reason.NUMBER_UNLINKED if payout.state in WAITING else None,
+        cause=Cause(name=reason, now=now),
+        reason=reason if payout.state in WAITING else None,
         lease=row.lease_id,
     )
     await payout_steps.carry_out(tx, saver, payout, happening)

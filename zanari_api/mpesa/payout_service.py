@@ -21,6 +21,7 @@ from zanari_api.payouts.rules import Reason
 from zanari_api.payouts.service import Cause
 from zanari_api.payouts.states import (
     Act,
+    Definite,
     Ended,
     Event,
     FailedWith,
@@ -28,6 +29,7 @@ from zanari_api.payouts.states import (
     Paid,
     Pending,
     Step,
+    TimedOut,
     Unclear,
     Verdict,
 )
@@ -89,7 +91,7 @@ async def receive_timeout(tx: Tx, item: InboxItem, intake: Intake) -> Effected:
     if found is None:
         return Effected(Outcome.QUARANTINED, note=Note.UNMATCHED)
     saver, payout = await payout_steps.lock(tx, saver_id=found.saver_id, payout_id=found.id)
-    event = Unclear()
+    event = TimedOut()
     happening = Happening(
         event=event,
         cause=Cause(name="timeout_notice", now=intake.policy.now, callback_id=item.id),
@@ -202,6 +204,9 @@ def _wrong(payout: Payout, told: StatusResult) -> str | None:
 def _reason_after(payout: Payout, event: Event) -> str | None:
     """Return why it then stands so; what a definite code said stays the reason when an answer confirms it."""
     match event:
+        case Pending() if payout.definite_by is Definite.REPLY:
+            # It was not refused after all.
+            return Reason.NO_RESULT
         case Ended() | NotFound() if payout.definite_by is not None:
             return payout.reason
         case Ended():

@@ -15,6 +15,7 @@ from zanari_api.kit.money import format_kes
 from zanari_api.ledger import accounts, balances, posting
 from zanari_api.ledger.posting import Transfer
 from zanari_api.mpesa.reversal_rules import Taken, take
+from zanari_api.payouts import service as payouts
 from zanari_api.runtime.db import Rerun, Tx
 from zanari_api.transactions import outcomes, receipts
 from zanari_api.transactions.receipts import Claim, ReceiptRole
@@ -68,6 +69,8 @@ async def take_back(
         return TakenBack(Result.AMOUNT_DIFFERS, saver.saver_id)
     taken = await _decide(tx, deposit, wallet_account_id=saver.wallet_account_id, now=now)
     await _post(tx, deposit, taken, wallet_account_id=saver.wallet_account_id, proof=proof)
+    if taken.owed_cents:
+        await payouts.stop_for_debt(tx, saver_id=saver.saver_id, now=now)
     # A spend with this receipt that we are told of later was reversed with it.
     await receipts.claim(tx, ReceiptRole.REVERSAL, [Claim(receipt, saver.saver_id)])
     reversal = ReversalRow(

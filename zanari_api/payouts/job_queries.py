@@ -69,7 +69,7 @@ REVIVE_PAYOUT: Final[LiteralString] = """
 RELEASE_PAYOUT: Final[LiteralString] = """
     UPDATE savings.payouts
        SET due_at = CASE WHEN due_at IS NOT NULL THEN coalesce($4, due_at) END, lease_id = NULL, lease_until = NULL,
-           attempts = 0, last_error = NULL
+           attempts = $5, last_error = NULL
      WHERE saver_id = $1 AND id = $2 AND lease_id = $3
 """
 
@@ -131,9 +131,11 @@ async def revive(tx: Tx, *, payout_id: UUID, to_send: bool, now: datetime) -> bo
     return await tx.fetch_value(UUID, REVIVE_PAYOUT, payout_id, now, to_send) is not None
 
 
-async def release(tx: Tx, *, saver_id: UUID, payout_id: UUID, lease: UUID, due_at: datetime | None) -> None:
-    """End a lease; `due_at` None leaves open when the payout is looked at next."""
-    await tx.execute(RELEASE_PAYOUT, saver_id, payout_id, lease, due_at)
+async def release(
+    tx: Tx, *, saver_id: UUID, payout_id: UUID, lease: UUID, due_at: datetime | None, attempts: int
+) -> None:
+    """End a lease after so many attempts; `due_at` None leaves open when the payout is looked at next."""
+    await tx.execute(RELEASE_PAYOUT, saver_id, payout_id, lease, due_at, attempts)
 
 
 async def count_submissions(tx: Tx, now: datetime) -> Backlog:

@@ -88,6 +88,10 @@ HASTEN: Final[LiteralString] = """
     RETURNING id
 """
 
+HASTEN_ALL: Final[LiteralString] = """
+    UPDATE savings.payouts SET due_at = $2 WHERE saver_id = $1 AND state IN ('requested', 'queued')
+"""
+
 INSERT_EVENT: Final[LiteralString] = """
     INSERT INTO savings.payout_events (
         saver_id, id, payout_id, state_before, state, cause, detail, callback_id, operator, happened_at
@@ -102,9 +106,9 @@ LIST_EVENTS: Final[LiteralString] = """
      ORDER BY happened_at, id
 """
 
-# What failed has come back, so it counts for no limit of amounts.
+# What failed has come back, so it counts for no limit of amounts; but what M-PESA paid all the same went out.
 LIST_REQUESTS: Final[LiteralString] = """
-    SELECT requested_at, amount_cents, state <> 'failed' AS counts
+    SELECT requested_at, amount_cents, (state <> 'failed' OR late_receipt IS NOT NULL) AS counts
       FROM savings.payouts
      WHERE saver_id = $1 AND requested_at >= $2
      ORDER BY requested_at, id
@@ -249,6 +253,11 @@ async def is_open_for(tx: Tx, *, saver_id: UUID, account_id: UUID) -> bool:
 async def hasten(tx: Tx, *, saver_id: UUID, account_id: UUID, now: datetime) -> int:
     """Have what was not sent to a number looked at now; return how many those are."""
     return len(await tx.fetch_all(_Hastened, HASTEN, saver_id, account_id, now))
+
+
+async def hasten_all(tx: Tx, *, saver_id: UUID, now: datetime) -> None:
+    """Have whatever of a saver's was not sent looked at now."""
+    await tx.execute(HASTEN_ALL, saver_id, now)
 
 
 async def insert_event(

@@ -12,6 +12,20 @@ INSERT_QUERY: Final[LiteralString] = """
     INSERT INTO savings.status_queries (saver_id, id, payout_id, state, asked_at) VALUES ($1, $2, $3, 'asking', $4)
 """
 
+# What was never sent is the same question still: an outage leaves one row, however often it is tried.
+TRY_UNSENT: Final[LiteralString] = """
+    UPDATE savings.status_queries
+       SET state = 'asking', asked_at = $3, finished_at = NULL
+     WHERE (saver_id, id) = (
+               SELECT q.saver_id, q.id
+                 FROM savings.status_queries AS q
+                WHERE q.saver_id = $1 AND q.payout_id = $2 AND q.state = 'unsent'
+                ORDER BY q.asked_at DESC, q.id DESC
+                LIMIT 1
+           )
+    RETURNING id
+"""
+
 # An answer may have overtaken the reply that names the question: then only the names are new.
 NAME_QUERY: Final[LiteralString] = """
     UPDATE savings.status_queries
@@ -87,6 +101,11 @@ class Finish:
 
 async def insert_query(tx: Tx, *, saver_id: UUID, query_id: UUID, payout_id: UUID, now: datetime) -> None:
     await tx.execute(INSERT_QUERY, saver_id, query_id, payout_id, now)
+
+
+async def try_unsent(tx: Tx, *, saver_id: UUID, payout_id: UUID, now: datetime) -> UUID | None:
+    """Take up the newest question about a payout that was never sent; None when there is none."""
+    return await tx.fetch_value(UUID, TRY_UNSENT, saver_id, payout_id, now)
 
 
 async def name_query(

@@ -23,7 +23,10 @@ class QueryState(StrEnum):
 
 
 async def begin(tx: Tx, payout: Payout, *, now: datetime) -> UUID:
-    """Store a question that is about to be asked; return its id."""
+    """Store a question that is about to be asked, or take up one that was never sent; return its id."""
+    unsent = await question_queries.try_unsent(tx, saver_id=payout.saver_id, payout_id=payout.id, now=now)
+    if unsent is not None:
+        return unsent
     query_id = new_id()
     await question_queries.insert_query(
         tx, saver_id=payout.saver_id, query_id=query_id, payout_id=payout.id, now=now

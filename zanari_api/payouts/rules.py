@@ -7,7 +7,7 @@ from typing import Final
 from zanari_api.daraja.codes import Api, meaning
 from zanari_api.kit.money import format_kes
 from zanari_api.payouts.rows import Payout
-from zanari_api.payouts.states import APART, Definite, State
+from zanari_api.payouts.states import APART, THROTTLED, Definite, State
 
 SECOND: Final = timedelta(seconds=1)
 
@@ -39,8 +39,10 @@ class Reason(StrEnum):
     HELD = "held"
     PAUSED = "paused"
     NUMBER_UNLINKED = "number_unlinked"
+    MONEY_OWED = "money_owed"
     NOT_SENT = "not_sent"
     REFUSED = "refused"
+    THROTTLED = "throttled"
     NO_ANSWER = "no_answer"
     NO_RESULT = "no_result"
     ALREADY_KNOWN = "already_known"
@@ -61,19 +63,28 @@ def ask_after(asked: int) -> timedelta:
 
 def next_look(payout: Payout, *, now: datetime) -> datetime:
     """Return when the worker looks at an open payout that has just come to stand so."""
+    if payout.state is State.UNKNOWN:
+        return _next_question(payout, now=now)
     match payout.state:
+        case State.REQUESTED if payout.reason == Reason.THROTTLED:
+            return now + RETRY_AFTER
         case State.SUBMITTING:
             return now + SUBMITTING_EXPIRES_AFTER
         case State.SUBMITTED:
             return now + RESULT_WITHIN
-        case State.UNKNOWN if payout.reason == Reason.NO_ANSWER:
-            return now + UNANSWERED_ASK_AFTER
-        case State.UNKNOWN if payout.first_not_found_at is not None and not payout.not_found_twice:
-            return max(now, payout.first_not_found_at + APART)
-        case State.UNKNOWN if payout.not_found_twice or payout.ended:
-            return now + ask_after(len(ASK_AFTER))
         case _:
             return now
+
+
+def _next_question(payout: Payout, *, now: datetime) -> datetime:
+    """Return when M-PESA is asked about a payout that has just come to be in doubt so."""
+    if payout.reason == Reason.NO_ANSWER:
+        return now + UNANSWERED_ASK_AFTER
+    if payout.first_not_found_at is not None and not payout.not_found_twice:
+        return max(now, payout.first_not_found_at + APART)
+    if payout.not_found_twice or payout.ended:
+        return now + ask_after(len(ASK_AFTER))
+    return now
 
 
 def is_overdue(payout: Payout, *, now: datetime) -> bool:
@@ -117,6 +128,11 @@ def _waits(payout: Payout, held_until: datetime | None) -> str:
 
 
 def _told_in_doubt(payout: Payout, amount: str) -> str:
+    if payout.definite_code == THROTTLED:
+        return (
+            f"M-PESA had too much to do and did not take {amount} on. It is set aside while we make sure;"
+            " then it is sent again."
+        )
     if payout.definite_by is not None:
         return f"M-PESA says that {amount} was not paid. It is set aside while we make sure; then it goes back to you."
     return (
@@ -130,6 +146,11 @@ def _told_failed(payout: Payout, amount: str) -> str:
         return (
             f"M-PESA paid {amount} (receipt {payout.late_receipt}) after it had gone back to you, so you owe it to"
             " Zanari: your next deposits repay it first, and nothing can be withdrawn until then."
+        )
+    if payout.reason == Reason.MONEY_OWED:
+        return (
+            f"You owed Zanari money, so nothing was sent. {amount} repaid that first, and what was left of it is in"
+            " your wallet."
         )
     place = "the goal it came from" if payout.refunded_to == "goal" else "your wallet"
     return f"{_why(payout)} {amount} is back in {place}."

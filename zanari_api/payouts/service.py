@@ -54,10 +54,16 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """Where the money goes back to: the goal it came from, or the wallet."""
+    """Where the money goes back to: the goal it came from, or the wallet.
+
+    `repaid_cents` of it go to `owing_account_id` instead, which is what the saver owes; `words` tell the saver so.
+    """
 
     place: str
     account_id: UUID
+    repaid_cents: int = 0
+    owing_account_id: UUID | None = None
+    words: str = ""
 
 
 async def take_on(tx: Tx, wanted: Wanted, *, data_key: DataKey) -> Payout:
@@ -126,21 +132,42 @@ async def note(tx: Tx, payout: Payout, cause: Cause) -> None:
     await _note(tx, payout, cause, before=payout.state)
 
 
-async def release(tx: Tx, payout: Payout, *, lease: UUID, due_at: datetime | None = None) -> None:
-    """End a worker's lease without a step; `due_at` is when to look again. Nothing happens to another's lease."""
-    await job_queries.release(tx, saver_id=payout.saver_id, payout_id=payout.id, lease=lease, due_at=due_at)
+async def release(
+    tx: Tx, payout: Payout, *, lease: UUID, due_at: datetime | None = None, attempts: int = 0
+) -> None:
+    """End a worker's lease without a step; `due_at` is when to look again. Nothing happens to another's lease.
+
+    `attempts` are kept where the same is to be tried again, later each time.
+    """
+    await job_queries.release(
+        tx,
+        saver_id=payout.saver_id,
+        payout_id=payout.id,
+        lease=lease,
+        due_at=due_at,
+        attempts=attempts,
+    )
+
+
+async def plan(tx: Tx, payout: Payout, *, attempts: int) -> None:
+    """Write down when a payout is looked at next and how often it was asked about, which is no step of it."""
+    await queries.save_payout(tx, payout, lease=None, attempts=attempts)
 
 
 async def post_settlement(tx: Tx, payout: Payout, *, event_at: datetime) -> None:
     """Post that M-PESA paid it: out of the float it was sent from. Raises KeyConflict after a refund."""
-    await _post_outcome(tx, payout, account_id=_float_of(payout), event_at=event_at)
+    await _post_outcome(tx, payout, [(_float_of(payout), payout.amount_cents)], event_at=event_at)
     await _tell(tx, payout, status="completed", receipt=payout.receipt)
 
 
 async def post_refund(tx: Tx, payout: Payout, refund: Refund, *, event_at: datetime) -> None:
-    """Post that the money goes back. Raises KeyConflict after a settlement."""
-    await _post_outcome(tx, payout, account_id=refund.account_id, event_at=event_at)
-    await _tell(tx, payout, status="failed", receipt=None)
+    """Post that the money goes back, what the saver owes first. Raises KeyConflict after a settlement."""
+    rest_cents = payout.amount_cents - refund.repaid_cents
+    to = [(refund.account_id, rest_cents)] if rest_cents else []
+    if refund.owing_account_id is not None and refund.repaid_cents:
+        to.append((refund.owing_account_id, refund.repaid_cents))
+    await _post_outcome(tx, payout, to, event_at=event_at)
+    await _tell(tx, payout, status="failed", receipt=None, refund=refund)
 
 
 async def post_debt(tx: Tx, payout: Payout, *, receivable_account_id: UUID, event_at: datetime) -> None:
@@ -227,6 +254,14 @@ async def stop_for_number(tx: Tx, *, saver_id: UUID, account_id: UUID, now: date
     return await queries.hasten(tx, saver_id=saver_id, account_id=account_id, now=now)
 
 
+async def stop_for_debt(tx: Tx, *, saver_id: UUID, now: datetime) -> None:
+    """Have the worker look at once at what was not sent to a saver, who has just come to owe something.
+
+    The worker then stops it, as it asks under the saver's lock what is owed. The saver must be locked.
+    """
+    await queries.hasten_all(tx, saver_id=saver_id, now=now)
+
+
 async def hold_float(tx: Tx, *, shortcode: str) -> tuple[int, list[Outstanding]]:
     """Return the cents our books have in a shortcode's utility, and the payouts that may leave it, or have.
 
@@ -270,7 +305,9 @@ async def _note(tx: Tx, payout: Payout, cause: Cause, *, before: State | None) -
     await queries.insert_event(tx, event, saver_id=payout.saver_id, payout_id=payout.id, event_id=new_id())
 
 
-async def _post_outcome(tx: Tx, payout: Payout, *, account_id: UUID, event_at: datetime) -> None:
+async def _post_outcome(
+    tx: Tx, payout: Payout, to: Sequence[tuple[UUID, int]], *, event_at: datetime
+) -> None:
     """Post one of the two ends, under the one key that both have: whichever comes second is refused."""
     await posting.post_one(
         tx,
@@ -278,19 +315,28 @@ async def _post_outcome(tx: Tx, payout: Payout, *, account_id: UUID, event_at: d
             key=f"payout_outcome:{payout.id}",
             kind="payout_outcome",
             event_at=event_at,
-            entries=((accounts.IN_FLIGHT, -payout.amount_cents), (account_id, payout.amount_cents)),
+            entries=((accounts.IN_FLIGHT, -payout.amount_cents), *to),
             metadata={"payout_id": str(payout.id), "state": payout.state.value},
         ),
     )
 
 
-async def _tell(tx: Tx, payout: Payout, *, status: str, receipt: str | None) -> None:
+async def _tell(
+    tx: Tx, payout: Payout, *, status: str, receipt: str | None, refund: Refund | None = None
+) -> None:
+    explanation = _explanation(payout)
+    if refund is not None and refund.repaid_cents:
+        explanation = {
+            **explanation,
+            "text": f"{explanation['text']} {refund.words}",
+            "repaid_cents": refund.repaid_cents,
+        }
     await outcomes.mark(
         tx,
         saver_id=payout.saver_id,
         transaction_id=payout.id,
         status=status,
-        explanation=_explanation(payout),
+        explanation=explanation,
         receipt=receipt,
     )
 

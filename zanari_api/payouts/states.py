@@ -3,7 +3,8 @@
     requested → queued? → submitting → submitted → settled | failed | unknown → settled | failed
 
 From `submitting` on M-PESA may have heard of it, whatever is known: from there its money goes back only where a
-definite code and an answer to a status query agree, or where an operator says so. Both ends stay ends.
+definite code and an answer to a status query agree, or where an operator says so. Both ends stay ends. Only what was
+stopped for its haste, and of which M-PESA then knows nothing, begins again under the same id.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from typing import Final, TypeAlias
 
 APART: Final = timedelta(minutes=30)
 """Two answers that know nothing of a payout count as two when their questions were asked so far apart."""
+
+THROTTLED: Final = "throttled"
+"""The code of a refusal that says nothing against the payout: Safaricom was asked too much."""
 
 
 class State(StrEnum):
@@ -159,7 +163,12 @@ class AlreadyKnown:
 
 @dataclass(frozen=True, slots=True)
 class Unclear:
-    """No answer, a notice of a timeout, a code that decides nothing, or a sending that never came back."""
+    """No answer, a code that decides nothing, or a sending that never came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """A notice that it waited too long in Safaricom's queue: so it got there, and nobody knows more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +205,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """An operator decided. `by_statement`: with a line of the statement, which needs no other sign."""
+    """An operator decided. `by_statement`: with a line of the statement.
+
+    A line that shows the payment needs no other sign. No line can show that there was none: without a receipt it only
+    stands beside a definite code.
+    """
 
     receipt: str | None
     by_statement: bool
@@ -216,6 +229,7 @@ Event: TypeAlias = (
     | Refused
     | AlreadyKnown
     | Unclear
+    | TimedOut
     | Paid
     | FailedWith
     | Ended
@@ -240,7 +254,7 @@ def step(now: Standing, event: Event) -> Step:
     match event:
         case Queued() | Stopped() | Sending() | ResendWanted():
             return _ours(now, event)
-        case NotSent() | Accepted() | Refused() | AlreadyKnown() | Unclear():
+        case NotSent() | Accepted() | Refused() | AlreadyKnown() | Unclear() | TimedOut():
             return _replied(now, event)
         case Paid(receipt):
             return _paid(now, receipt)
@@ -271,7 +285,7 @@ def _ours(now: Standing, event: Queued | Stopped | Sending | ResendWanted) -> St
     return stepped
 
 
-def _replied(now: Standing, event: NotSent | Accepted | Refused | AlreadyKnown | Unclear) -> Step:
+def _replied(now: Standing, event: NotSent | Accepted | Refused | AlreadyKnown | Unclear | TimedOut) -> Step:
     """What the request itself came to. An end that came before the reply stands."""
     if now.state not in HEARD:
         return Step(now, verdict=Verdict.KNOWN)
@@ -289,6 +303,8 @@ def _replied(now: Standing, event: NotSent | Accepted | Refused | AlreadyKnown |
         case Refused(code, at) if not now.resends:
             # Of a second sending it would say nothing about the first.
             after = _failed_with(replace(now, state=State.UNKNOWN), Definite.REPLY, code, at)
+        case TimedOut():
+            after = _forget_refusal(replace(now, state=State.UNKNOWN))
         case _:
             after = replace(now, state=State.UNKNOWN)
     return Step(after)
@@ -296,7 +312,8 @@ def _replied(now: Standing, event: NotSent | Accepted | Refused | AlreadyKnown |
 
 def _resolved(now: Standing, event: Resolved) -> Step:
     """What an operator says of what is in doubt, once it may be said."""
-    if now.state is not State.UNKNOWN or not (now.resolvable or event.by_statement):
+    shown = event.receipt is not None or now.definite_by is not None
+    if now.state is not State.UNKNOWN or not (now.resolvable or (event.by_statement and shown)):
         return _refused(now)
     return _refund(now) if event.receipt is None else _paid(now, event.receipt)
 
@@ -341,7 +358,9 @@ def _not_found(now: Standing, asked_at: datetime) -> Step:
     held = replace(now, state=State.UNKNOWN)
     confirms = now.definite_at is not None and asked_at >= now.definite_at
     if confirms and now.definite_by is Definite.REPLY:
-        return _refund(held)
+        # Nobody has heard of it, and nothing speaks against it: it is as new.
+        is_as_new = now.definite_code == THROTTLED and not now.ended
+        return Step(Standing(state=State.REQUESTED)) if is_as_new else _refund(held)
     if held.not_found_at is None:
         return Step(replace(held, not_found_at=asked_at))
     if asked_at - held.not_found_at < APART:
@@ -358,8 +377,16 @@ def _failed_with(now: Standing, by: Definite, code: str, at: datetime) -> Standi
 
 
 def _forget_absence(now: Standing, *, state: State) -> Standing:
-    """M-PESA knows of it, or it is sent anew: that it was not found before means nothing any more."""
-    return replace(now, state=state, resend_wanted=False, not_found_at=None, not_found_twice=False)
+    """M-PESA knows of it, or it is sent anew: that it was not found or was refused before means nothing any more."""
+    present = replace(now, state=state, resend_wanted=False, not_found_at=None, not_found_twice=False)
+    return _forget_refusal(present)
+
+
+def _forget_refusal(now: Standing) -> Standing:
+    """What got to M-PESA was not refused at once, whatever the reply said. The code of a result stays."""
+    if now.definite_by is not Definite.REPLY:
+        return now
+    return replace(now, definite_by=None, definite_code=None, definite_at=None)
 
 
 def _refund(now: Standing) -> Step:
