@@ -64,7 +64,8 @@ async def _live(made: World, promises: Promises, on_progress: Callable[[str], No
     """Let savers live for as long as the plan says, while things go wrong."""
     plan, clock = made.plan, made.clock
     savers = [Saver(made, place, promises) for place in range(plan.savers)]
-    lives = [asyncio.create_task(saver.live()) for saver in savers]
+    over = asyncio.Event()
+    lives = [asyncio.create_task(saver.live(over=over)) for saver in savers]
     made.emulator.faults = FaultPlan.seeded(plan.seed, plan.fault_percent, only=frozenset(Fault) - FORGERIES)
     chance = random.Random(f"kills:{plan.seed}")  # noqa: S311 (a seed must repeat)
     killing = asyncio.create_task(made.workers.kill_now_and_then(clock, chance, every_s=plan.kill_every_s))
@@ -75,11 +76,11 @@ async def _live(made: World, promises: Promises, on_progress: Callable[[str], No
         for task in (*lives, killing):
             if task.done():
                 task.result()
-    for task in (*lives, killing):
-        task.cancel()
-    for task in (*lives, killing):
-        with suppress(asyncio.CancelledError):
-            await task
+    over.set()
+    await asyncio.gather(*lives)
+    killing.cancel()
+    with suppress(asyncio.CancelledError):
+        await killing
 
 
 async def _rest(made: World, on_progress: Callable[[str], None]) -> None:

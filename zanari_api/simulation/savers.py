@@ -67,11 +67,11 @@ class Saver:
         self._receipts: list[str] = []
         self._number = 0
 
-    async def live(self) -> None:
-        """Join, then do something every now and then, without end."""
+    async def live(self, *, over: asyncio.Event) -> None:
+        """Join, then do something every now and then, until it is over; what was begun is finished."""
         await self._join()
         try:
-            while True:
+            while not over.is_set():
                 await self._world.clock.sleep(self._chance.uniform(1, 10))
                 wish = self._chance.choices(
                     [act for act, _ in self._acts], [often for _, often in self._acts]
