@@ -1,0 +1,7 @@
+"""Every check, in the order in which they run: quick ones first."""
+
+from typing import Final
+
+from checks.check import Check
+
+CHECKS: Final[tuple[Check, ...]] = ()
