@@ -3,6 +3,7 @@
 VENV ?= .venv
 PYTHON ?=
 name ?=
+only ?=
 
 BIN := $(VENV)/bin
 SQUAWK := $(BIN)/squawk supabase/migrations/*.sql
@@ -45,6 +46,14 @@ test: setup ## Run all tests (Postgres 18; JOBS=2 processes)
 .PHONY: check
 check: setup tools format-check lint types layers migrations-lint dead-code spelling supabase coverage older-postgres ## Run every check, all tests with coverage, the database's on Postgres 15 and 17 too
 	@echo "==> Everything that could run has passed"
+
+.PHONY: check-ops
+check-ops: setup tools ## Check what runs it: alerts live, books tampered with, the image, environments, connections
+	@$(BIN)/python -m checks
+
+.PHONY: check-the-checks
+check-the-checks: setup tools ## Plant faults in a copy of the tree, and see each check find its own (long; only=rules)
+	@$(BIN)/python -m checks --plant $(if $(only),--only $(only))
 
 .PHONY: lint
 lint: setup ## Lint the Python
