@@ -80,8 +80,11 @@ class Settings(BaseSettings):
     environment: Environment = Environment.DEVELOPMENT
     """development, staging or production."""
 
+    debug: bool = False
+    """Answer an unexpected failure with its traceback. For development; production refuses to start with it."""
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """The least level that is logged."""
+    """The least level that is logged; production refuses DEBUG."""
 
     app_version: str = "0.1.0"
     """The version in logs and at /health."""
@@ -108,6 +111,14 @@ class Settings(BaseSettings):
         OptionalSecret, Field(validation_alias=AliasChoices("SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"))
     ] = None
     """The project's publishable (anon) key, with which Supabase Auth is asked whether a session still stands."""
+
+    supabase_service_key: Annotated[
+        OptionalSecret, Field(validation_alias=AliasChoices("SUPABASE_SERVICE_KEY", "SUPABASE_SECRET_KEY"))
+    ] = None
+    """The project's secret (service role) key, with which `zanari doctor` looks at the buckets of Storage."""
+
+    supabase_access_token: OptionalSecret = None
+    """A personal token of Supabase's Management API, for `zanari doctor` alone: whether backups allow PITR."""
 
     supabase_jwt_secret: OptionalSecret = None
     """The legacy shared secret of HS256 tokens. Leave it unset where tokens are signed with ES256 or RS256."""
