@@ -1,11 +1,10 @@
 """Makes the service's parts from its settings, the same ones for the API, the worker and the command. Starts none."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -13,6 +12,7 @@ from zanari_api.daraja.client import DarajaClient
 from zanari_api.daraja.config import PRODUCTION, DarajaConfig, base_url_of, check_callback_url
 from zanari_api.daraja.credential import read_certificate
 from zanari_api.daraja.observing import MetricsObserver
+from zanari_api.fitness import unfit_for_production
 from zanari_api.kit.clock import Clock, utc_now
 from zanari_api.me.provisioning import provision
 from zanari_api.mpesa import callback_jobs, pull_jobs
@@ -70,6 +70,9 @@ class Parts:
     daraja: DarajaClient
     collection_notice: timedelta
     """How long before its prompt a collection is announced."""
+
+    unfit_for_production: tuple[str, ...]
+    """Variables that production would refuse. Staging starts with them, and says so."""
 
     async def intake(self) -> Intake:
         """Return what callbacks are taken in with now. Raises DatabaseUnavailable until the keys were read once."""
@@ -177,12 +180,7 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
 
     Connects to nothing yet. Raises SettingsInvalid for what is missing or wrong, by name and without the value.
     """
-    missing = settings.missing()
-    if stead is not None:
-        missing = [name for name in missing if name not in STEAD_REPLACES]
-    if missing:
-        raise SettingsInvalid(f"not set: {', '.join(missing)}")
-    _ensure_fit_for_production(settings)
+    unfit = refuse_unfit(settings, stead=stead)
     auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
     supabase = Stead(auth_url, auth_url, reveal(settings.supabase_anon_key) or "")
     runtime = _runtime(settings, Metrics(), stead or supabase, clock or Clock())
@@ -191,17 +189,23 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
         mpesa=_mpesa_config(settings),
         daraja=_daraja(settings, runtime),
         collection_notice=timedelta(seconds=settings.collection_notice_s),
+        unfit_for_production=unfit,
     )
 
 
-def _ensure_fit_for_production(settings: Settings) -> None:
-    """Refuse to handle people's money with M-PESA's sandbox, or with secrets that travel in clear."""
-    if settings.environment is not Environment.PRODUCTION:
-        return
-    if settings.mpesa_environment != PRODUCTION:
-        raise SettingsInvalid("MPESA_ENVIRONMENT: must be production where ENVIRONMENT is")
-    if urlsplit(settings.mpesa_base_url or "https:").scheme != "https":
-        raise SettingsInvalid("MPESA_BASE_URL: must be an https:// address where ENVIRONMENT is production")
+def refuse_unfit(settings: Settings, *, stead: Stead | None = None) -> tuple[str, ...]:
+    """Raise SettingsInvalid for all that is missing, and in production for all that must not handle people's money.
+
+    Returns the names of the latter where staging has them: it is for rehearsals with M-PESA's sandbox.
+    """
+    missing = [name for name in settings.missing() if stead is None or name not in STEAD_REPLACES]
+    unfit: Mapping[str, str] = {} if settings.in_development else unfit_for_production(settings)
+    problems = [f"not set: {', '.join(missing)}"] if missing else []
+    if settings.environment is Environment.PRODUCTION:
+        problems += [f"{name}: {reason}" for name, reason in unfit.items()]
+    if problems:
+        raise SettingsInvalid("; ".join(problems))
+    return tuple(unfit)
 
 
 def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -> Runtime:

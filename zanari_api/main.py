@@ -68,6 +68,7 @@ def create_app(
     runtime, mpesa = parts.runtime, parts.mpesa
     app = FastAPI(
         title="Zanari",
+        debug=settings.debug,
         version=settings.app_version,
         description=DESCRIPTION,
         lifespan=_lifespan(parts, worker_of(parts) if with_worker else None),
@@ -133,6 +134,8 @@ def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], Abstra
         async with parts.opened():
             if not parts.mpesa.signature.configured:
                 log.warning("webhook_not_configured")
+            if parts.unfit_for_production:
+                log.warning("unfit_for_production", variables=parts.unfit_for_production)
             async with parts.runtime.activity.running(), worker.running() if worker else nullcontext():
                 # What start-up made stays for good: keeping it out of collections shortens the tail.
                 gc.collect()

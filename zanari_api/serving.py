@@ -15,7 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from zanari_api.assembly import Stead, reveal
+from zanari_api.assembly import Parts, Stead, reveal
+from zanari_api.gate import Gate
 from zanari_api.runtime import logs
 from zanari_api.sandbox import database as sandbox_database
 from zanari_api.sandbox import running, secrets
@@ -27,6 +28,7 @@ from zanari_api.sandbox.safaricom.books import Opening
 from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 from zanari_api.sandbox.safaricom.handsets import Behaviour
 from zanari_api.sandbox.safaricom.server import SafaricomServer
+from zanari_api.settings import Environment as Profile
 from zanari_api.settings import Settings
 
 HOME: Final = ".zanari"
@@ -196,7 +198,11 @@ async def serve(
     on_ready: Callable[[str], Awaitable[None]],
     console: bool = False,
 ) -> None:
-    """Serve `app` until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL."""
+    """Serve `app` until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL.
+
+    In production raises SettingsInvalid where the database is not fit for it. One that does not answer yet is asked
+    again until it does; until then readiness fails, and nothing can be served from it.
+    """
     logs.configure(
         level=settings.log_level,
         environment=settings.environment,
@@ -219,13 +225,27 @@ async def serve(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: None)
     host, port = listener.getsockname()[:2]
+    gate = None
+    if settings.environment is Profile.PRODUCTION:
+        parts: Parts = app.state.parts
+        gate = Gate(parts.runtime.database)
+        await gate.ask_before_serving()
     async with anyio.create_task_group() as tasks:
 
         async def run() -> None:
             await server.serve(sockets=[listener])
             tasks.cancel_scope.cancel()
 
+        async def ask_on(gate: Gate) -> None:
+            await gate.ask_until_answered()
+            if gate.refusal is not None:
+                server.should_exit = True
+
         tasks.start_soon(run)
+        if gate is not None:
+            tasks.start_soon(ask_on, gate)
         while not server.started:  # noqa: ASYNC110 (the server offers a flag and no event)
             await anyio.sleep(0.02)
         await on_ready(f"http://{host}:{port}")
+    if gate is not None:
+        gate.raise_refusal()

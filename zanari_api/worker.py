@@ -203,6 +203,8 @@ def create_worker(settings: Settings, *, stead: Stead | None = None, clock: Cloc
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         async with parts.opened(), worker_of(parts).running():
+            if parts.unfit_for_production:
+                log.warning("unfit_for_production", variables=parts.unfit_for_production)
             yield
 
     app = FastAPI(title="Zanari worker", version=settings.app_version, lifespan=lifespan, openapi_url=None)

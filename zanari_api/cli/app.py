@@ -201,7 +201,8 @@ def openapi(
 ) -> None:
     """Print the API's OpenAPI document. Needs no database."""
     throwaway = Settings(
-        environment="production",  # pyright: ignore[reportArgumentType]
+        # Nothing is served, so these need not be fit for production.
+        environment="staging",  # pyright: ignore[reportArgumentType]
         database_url="postgresql://nowhere",  # pyright: ignore[reportArgumentType]
         supabase_url="https://nowhere.invalid",
         supabase_anon_key="none",  # pyright: ignore[reportArgumentType]

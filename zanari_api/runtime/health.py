@@ -1,9 +1,8 @@
 """Whether the process lives, whether it may be sent traffic, and what it has counted."""
 
 import hmac
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Final, Literal, LiteralString
+from typing import Annotated, Literal
 
 import asyncpg
 from fastapi import APIRouter, Header, Response
@@ -12,27 +11,12 @@ from fastapi.responses import PlainTextResponse
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.errors import Refusal, Unavailable
 from zanari_api.kit.schema import Schema
-from zanari_api.runtime import migrations
+from zanari_api.runtime import database_fitness, migrations
 from zanari_api.runtime.db import DatabaseUnavailable, Role
 from zanari_api.runtime.deps import Runtime, RuntimeOf
 from zanari_api.runtime.problems import refuses
 
 router = APIRouter(tags=["system"])
-
-READ_DURABILITY: Final[LiteralString] = """
-    SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit
-"""
-
-
-READ_LOGIN_TOO_STRONG: Final[LiteralString] = """
-    SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (
-               SELECT FROM pg_namespace AS n
-                WHERE n.nspname IN ('ledger', 'savings', 'mpesa', 'runtime')
-                  AND pg_has_role(session_user, n.nspowner, 'MEMBER')
-           )
-      FROM pg_roles AS r
-     WHERE r.rolname = session_user
-"""
 
 
 class NotReady(Unavailable):
@@ -62,14 +46,6 @@ class Readiness(Schema):
     timestamp: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Durability:
-    """The settings without which a commit may be lost."""
-
-    fsync: str
-    synchronous_commit: str
-
-
 @router.get("/health")
 async def read_health() -> Health:
     """Tell that the process lives. Depends on nothing."""
@@ -81,16 +57,16 @@ async def read_readiness(runtime: RuntimeOf) -> Readiness:
     """Tell whether this replica may be sent traffic: database there, migrated, and keeping what it commits."""
     try:
         async with runtime.database.transaction(Role.SYSTEM) as tx:
-            durability = await tx.fetch_one(Durability, READ_DURABILITY)
-            too_strong = await tx.fetch_value(bool, READ_LOGIN_TOO_STRONG)
+            server = await database_fitness.read_server(tx)
+            login = await database_fitness.read_login(tx)
             lacking = await migrations.pending(tx)
     except asyncpg.InsufficientPrivilegeError as error:
         raise NotReady("The database login may not take the service's roles; use zanari_service.") from error
-    if too_strong is not False:
+    if login.too_strong is not None:
         raise NotReady("The database login may pass row security or owns the tables; use zanari_service.")
     if lacking:
         raise NotReady(f"The database lacks migrations that this version needs: {', '.join(lacking)}.")
-    if durability != Durability("on", "on"):
+    if server.may_lose_commits:
         raise NotReady(
             "The database may lose what it has committed: fsync and synchronous_commit must be on."
         )

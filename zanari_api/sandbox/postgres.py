@@ -24,6 +24,7 @@ from types import TracebackType
 from typing import IO, Final, Self
 from urllib.parse import quote
 
+from zanari_api.runtime.database_fitness import EMBEDDED_CLUSTER
 from zanari_api.sandbox import server_user
 from zanari_api.sandbox.server_user import ServerUser
 
@@ -36,6 +37,7 @@ SOCKET_PATH_MAX: Final = 107
 PORT: Final = "5432"
 
 BASE_OPTIONS: Final[Mapping[str, str]] = {
+    "cluster_name": EMBEDDED_CLUSTER,
     "listen_addresses": "",
     "port": PORT,
     "unix_socket_permissions": "0700",

@@ -1,0 +1,57 @@
+"""Keeps a process in production from serving on a database that is not fit for it. Asks it, and changes nothing."""
+
+from typing import Final
+
+import anyio
+import structlog
+
+from zanari_api.runtime.database_fitness import unfit_for_production
+from zanari_api.runtime.db import Database, DatabaseUnavailable
+from zanari_api.settings import SettingsInvalid
+
+ASK_AGAIN_S: Final = 1
+
+log = structlog.get_logger(__name__)
+
+
+class Gate:
+    """Asks one database, until it has answered once, whether money may be served from it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._answered = False
+        self.refusal: str | None = None
+        """Why nothing may be served; None while nothing is known against it."""
+
+    async def ask_before_serving(self) -> None:
+        """Ask once, with the database closed before and after. Raises SettingsInvalid where it is not fit."""
+        await self._database.open()
+        try:
+            await self._ask()
+        finally:
+            await self._database.close()
+        if not self._answered:
+            log.warning("database_fitness_unknown", asked_again_after_s=ASK_AGAIN_S)
+        self.raise_refusal()
+
+    async def ask_until_answered(self) -> None:
+        """Ask an open database again until it answers, if it has not yet. What it answered is in `refusal`."""
+        while not self._answered:
+            await anyio.sleep(ASK_AGAIN_S)
+            await self._ask()
+        if self.refusal is not None:
+            log.error("database_unfit_for_production", reason=self.refusal)
+
+    def raise_refusal(self) -> None:
+        """Raise SettingsInvalid where the database is known not to be fit."""
+        if self.refusal is not None:
+            raise SettingsInvalid(self.refusal)
+
+    async def _ask(self) -> None:
+        try:
+            reasons = await unfit_for_production(self._database)
+        except DatabaseUnavailable:
+            return
+        self._answered = True
+        if reasons:
+            self.refusal = "; ".join(f"DATABASE_URL: {reason}" for reason in reasons)
