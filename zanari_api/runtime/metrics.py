@@ -1,16 +1,14 @@
-"""Every metric of the service, on a registry of its own. Never puts a saver's id or number in a label."""
+"""Counts what the service does, and exposes it. Which metrics there are, `instruments` declares."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from itertools import product
 from typing import Final
 
-import prometheus_client
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import Counter, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from zanari_api.kit.errors import Problem, Refusal, Unavailable
+from zanari_api.runtime.instruments import Instruments
 from zanari_api.runtime.jobs import Backlog, JobOutcome
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
@@ -19,201 +17,13 @@ OTHER_METHOD: Final = "other"
 
 SERVER_ERRORS: Final = (500, 503)
 
-DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
-DARAJA_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40)
-AMOUNT_BUCKETS_KES: Final = (10, 50, 100, 500, 1000, 5000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000)
 
-TRANSACTION_TYPES: Final = ("spend", "deposit", "allocation", "goal_withdrawal", "payout")
-WEBHOOK_OUTCOMES: Final = (
-    "processed",
-    "duplicate",
-    "unmatched",
-    "ignored",
-    "invalid_signature",
-    "malformed",
-    "not_configured",
-)
-CREDENTIAL_KINDS: Final = ("access_token", "signature", "callback_token")
-LIMITS: Final = ("address", "saver", "pin")
-
-
-class Metrics:
-    """The service's metrics. One per application, so that two in one process never share a count.
-
-    A counter whose labels are known starts at 0: `increase()` cannot see one that is born at 1.
-    """
+class Metrics(Instruments):
+    """The service's metrics. One per application, so that two in one process never share a count."""
 
     def __init__(self) -> None:
-        # Without this each counter is exposed a second time as a gauge of its birthday.
-        prometheus_client.disable_created_metrics()
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        self._declare_http()
-        self._declare_product()
-        self._declare_refusals()
-        self._declare_resources()
-        self._declare_work()
-        self._declare_books()
-        self._declare_daraja()
-        self._declare_payouts()
+        super().__init__()
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-
-    def _declare_http(self) -> None:
-        labels = ("method", "route", "status_code")
-        self._http_requests = Counter(
-            "http_requests_total", "Requests answered.", labels, registry=self.registry
-        )
-        self._http_duration = Histogram(
-            "http_request_duration_seconds",
-            "Time from the request's first byte to the answer's last.",
-            labels,
-            buckets=DURATION_BUCKETS_S,
-            registry=self.registry,
-        )
-
-    def _declare_product(self) -> None:
-        self.active_users = Gauge(
-            "active_users",
-            "Savers with an authenticated request in the last 15 minutes, over all replicas.",
-            registry=self.registry,
-        )
-        # Not 0: until the database was asked once, the number is not known.
-        self.active_users.set(math.nan)
-        self._transaction_amount = Histogram(
-            "transaction_amount_kes",
-            "Amounts of feed rows, in shillings.",
-            ("type",),
-            buckets=AMOUNT_BUCKETS_KES,
-            registry=self.registry,
-        )
-        for kind in TRANSACTION_TYPES:
-            self._transaction_amount.labels(kind)
-        self.spends = self._counter("zanari_spends_total", "Spends decided.", "outcome", "reason")
-        self.intents = self._counter(
-            "zanari_intents_total", "Payments asked for by STK push, by step taken.", "purpose", "state"
-        )
-        self.collections = self._counter("zanari_collections_total", "Collections, by step taken.", "state")
-        self.webhook_requests = self._counter(
-            "zanari_webhook_requests_total", "Signed webhook requests.", "outcome"
-        )
-        self.ledger_posts = self._counter(
-            "zanari_ledger_posts_total", "Transfers given to the ledger.", "kind", "outcome"
-        )
-        self.callbacks = self._counter("zanari_callbacks_total", "M-PESA callbacks.", "kind", "outcome")
-        self.callback_sources_refused = self._counter(
-            "zanari_callbacks_source_refused_total",
-            "Callbacks with a valid token from an address that is not listed.",
-            "flow",
-            "mode",
-        )
-        self.recovered_payments = self._counter(
-            "zanari_recovered_payments_total", "Payments whose confirmation never came, found by a pull."
-        )
-        self.start_at_zero(self.webhook_requests, WEBHOOK_OUTCOMES)
-
-    def _declare_refusals(self) -> None:
-        self.refusals = self._counter("zanari_refusals_total", "Requests refused, by problem code.", "code")
-        self.unavailable = self._counter(
-            "zanari_unavailable_total", "Requests that could not be served now, by problem code.", "code"
-        )
-        self.credentials_refused = self._counter(
-            "zanari_credentials_refused_total", "Tokens and signatures that were not valid.", "kind"
-        )
-        self.rate_limited = self._counter("zanari_rate_limited_total", "Requests over a rate limit.", "limit")
-        self.rate_limit_store_failures = self._counter(
-            "zanari_rate_limit_store_failures_total", "Requests let through because the counters were away."
-        )
-        self.start_at_zero(self.credentials_refused, CREDENTIAL_KINDS)
-        self.start_at_zero(self.rate_limited, LIMITS)
-
-    def _declare_resources(self) -> None:
-        self.reruns = self._counter(
-            "zanari_unit_of_work_reruns_total",
-            "Units of work run again after a deadlock or serialisation failure.",
-        )
-        self._connections_in_use = Gauge(
-            "zanari_db_connections_in_use", "Pooled database connections in use.", registry=self.registry
-        )
-        self._connections_max = Gauge(
-            "zanari_db_connections_max", "Pooled database connections at most.", registry=self.registry
-        )
-        self.facts_collected = Gauge(
-            "zanari_facts_collected_timestamp_seconds",
-            "When the facts that come from the database were last read from it.",
-            registry=self.registry,
-        )
-
-    def _declare_books(self) -> None:
-        self.float_break_cents = self._gauge(
-            "zanari_float_break_cents", "What Safaricom has more than our books.", "shortcode", "account"
-        )
-        self.breaks_open = self._gauge("zanari_breaks_open", "Differences that are named and open.", "kind")
-        self.break_oldest_age = self._gauge(
-            "zanari_break_oldest_age_seconds", "Age of the oldest open break."
-        )
-        self.ledger_imbalance = self._gauge(
-            "zanari_ledger_imbalance", "Promises of the books that the last check found broken."
-        )
-        self.books_checked = self._gauge(
-            "zanari_books_checked_timestamp_seconds", "When the check of the books last came to its end."
-        )
-        self.suspense_cents = self._gauge("zanari_suspense_cents", "Money that nobody could be matched to.")
-        self.suspense_oldest_age = self._gauge(
-            "zanari_suspense_oldest_age_seconds", "Age of the oldest money in suspense."
-        )
-
-    def _declare_work(self) -> None:
-        self.job_runs = self._counter("zanari_job_runs_total", "Rows that a job worked on.", "job", "outcome")
-        self.schedule_runs = self._counter(
-            "zanari_schedule_runs_total", "Runs of a schedule.", "schedule", "outcome"
-        )
-        self._jobs_due = self._gauge("zanari_jobs_due", "Rows that a job has to work on now.", "job")
-        self._jobs_dead = self._gauge("zanari_jobs_dead", "Rows that a job has given up.", "job")
-        self._job_lag = self._gauge(
-            "zanari_job_lag_seconds", "How long the row that was due first has waited.", "job"
-        )
-        self.callbacks_quarantined = self._gauge(
-            "zanari_callbacks_quarantined", "Callbacks that wait for a person to look at them.", "kind"
-        )
-        self.pulled_until = self._gauge(
-            "zanari_pulled_until_timestamp_seconds",
-            "Until when every payment that Safaricom lists is known.",
-            "shortcode",
-        )
-        self.late_schedules = self._gauge(
-            "zanari_schedules_late", "Schedules that were due a minute ago and that nobody runs."
-        )
-
-    def _declare_daraja(self) -> None:
-        self.daraja_calls = self._counter(
-            "zanari_daraja_calls_total", "Calls to Safaricom.", "operation", "outcome"
-        )
-        self.daraja_call_seconds = Histogram(
-            "zanari_daraja_call_seconds",
-            "Time a call to Safaricom took, its wait for a turn included.",
-            ("operation",),
-            buckets=DARAJA_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.daraja_breaker_open = self._gauge(
-            "zanari_daraja_breaker_open",
-            "1 while calls of this group are not sent, since the last ones failed.",
-            "operation_group",
-        )
-        self.daraja_limiter_waits = self._counter(
-            "zanari_daraja_limiter_waits_total", "Calls that waited for their turn.", "operation"
-        )
-
-    def _declare_payouts(self) -> None:
-        self.payouts = self._counter("zanari_payouts_total", "Payouts, by step taken.", "state")
-        self.payouts_open = self._gauge("zanari_payouts_open", "Payouts that have not ended.", "state")
-        self.payouts_open_cents = self._gauge(
-            "zanari_payouts_open_cents", "What payouts that have not ended come to.", "state"
-        )
-        self.payout_unknown_age = self._gauge(
-            "zanari_payout_unknown_age_seconds",
-            "How long the outcome of the oldest payout in doubt is unknown.",
-        )
 
     def start_jobs_at_zero(self, jobs: Sequence[str], schedules: Sequence[str]) -> None:
         """Expose the counters of these jobs and schedules at 0, so that the first event is seen."""
@@ -226,18 +36,6 @@ class Metrics:
         self._jobs_due.labels(job).set(backlog.due)
         self._jobs_dead.labels(job).set(backlog.dead)
         self._job_lag.labels(job).set(max(0, (now - oldest).total_seconds()))
-
-    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(name, documentation, labels, registry=self.registry)
-
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
-        return Counter(name, documentation, labels, registry=self.registry)
-
-    @staticmethod
-    def start_at_zero(counter: Counter, *values: Iterable[str]) -> None:
-        """Expose `counter` at 0 for each combination of label values, one iterable per label."""
-        for labels in product(*values):
-            counter.labels(*labels)
 
     def start_problems_at_zero(self) -> None:
         """Expose each problem class that is defined by now at 0; called when all slices are imported."""
