@@ -21,7 +21,9 @@ from zanari_api.worker import create_worker
 
 Give = Callable[..., None]
 
-EXAMPLE = Path(__file__).parents[1] / ".env.example"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = (".env.example", ".env.staging.example", ".env.production.example")
+PROFILES = {".env.staging.example": Environment.STAGING, ".env.production.example": Environment.PRODUCTION}
 SHOWN = "hunter2-must-not-be-shown"
 
 COMPLETE = {
@@ -74,9 +76,9 @@ def documented() -> dict[str, str]:
     return meanings
 
 
-def example() -> dict[str, tuple[str, str]]:
-    """Return each variable of .env.example with the comment above it and its value."""
-    found = re.findall(r"((?:^#.*\n)+)^([A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE)
+def example(file: str = ".env.example") -> dict[str, tuple[str, str]]:
+    """Return each variable of an example with the comment above it and its value."""
+    found = re.findall(r"((?:^#.*\n)+)^([A-Z0-9_]+)=(.*)$", (ROOT / file).read_text(), re.MULTILINE)
     return {
         name: (re.sub(r"\n?^# ?", " ", comment, flags=re.MULTILINE), value) for comment, name, value in found
     }
@@ -97,8 +99,52 @@ def test_the_example_holds_the_defaults_and_no_secret(given: Give) -> None:
     assert Settings.load() == Settings()
 
 
-def test_every_line_of_the_example_is_a_comment_or_a_variable() -> None:
-    for line in EXAMPLE.read_text().splitlines():
+@pytest.mark.parametrize("file", PROFILES)
+def test_each_profile_names_each_variable_in_order_and_begins_with_what_the_settings_say(file: str) -> None:
+    meanings = {name.upper(): text for name, text in documented().items()}
+    told = {name: " ".join(comment.split()) for name, (comment, _) in example(file).items()}
+    assert list(told) == list(meanings)
+    for name, text in told.items():
+        note = text.removeprefix(meanings[name])
+        assert note == "" or note.startswith(" Here: "), name
+
+
+@pytest.mark.parametrize(("file", "profile"), PROFILES.items())
+def test_a_profile_is_fit_for_its_environment_and_leaves_open_only_what_is_each_installations_own(
+    given: Give, file: str, profile: Environment
+) -> None:
+    given(**{name: value for name, (_, value) in example(file).items()})
+    read = Settings.load()
+    assert read.environment is profile
+    # Nothing is wrong with what stands there, and what has to be filled in is named at the start.
+    unfit = unfit_for_production(read)
+    assert unfit.keys() == (set() if profile is Environment.PRODUCTION else {"MPESA_ENVIRONMENT"})
+    assert set(read.missing()) >= COMPLETE.keys() - {
+        "ENVIRONMENT",
+        "MPESA_ENVIRONMENT",
+        "MPESA_WEBHOOK_SECRET",
+    }
+
+
+@pytest.mark.parametrize(("file", "profile"), PROFILES.items())
+def test_a_profile_that_is_filled_in_starts(given: Give, file: str, profile: Environment) -> None:
+    filled = {name: COMPLETE.get(name, value) or value for name, (_, value) in example(file).items()}
+    kept = {name: value for name, (_, value) in example(file).items() if value}
+    given(**filled | kept)
+    unfit = create_app(Settings.load()).state.parts.unfit_for_production
+    assert unfit == (() if profile is Environment.PRODUCTION else ("MPESA_ENVIRONMENT",))
+
+
+@pytest.mark.parametrize("file", PROFILES)
+def test_no_secret_stands_in_a_profile(file: str) -> None:
+    for name, (_, value) in example(file).items():
+        if SecretStr in getattr(Settings.model_fields[name.lower()].annotation, "__args__", ()):
+            assert value == "", name
+
+
+@pytest.mark.parametrize("file", EXAMPLES)
+def test_every_line_of_an_example_is_a_comment_or_a_variable(file: str) -> None:
+    for line in (ROOT / file).read_text().splitlines():
         assert re.fullmatch(r"(#.*)?|[A-Z0-9_]+=[^\s\"'#]*", line), line
 
 
