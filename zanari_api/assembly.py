@@ -214,7 +214,7 @@ def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -
         on_rerun=metrics.reruns.inc,
         on_commit=_counting(metrics),
     )
-    metrics.watch_pool(database.pool_use)
+    metrics.watch_pool(database.pool_use, waiting=database.waiting)
     keyring = checked("PII_KEYS", lambda: Keyring.parse(reveal(settings.pii_keys) or ""))
     return Runtime(
         database=database,

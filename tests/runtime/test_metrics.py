@@ -50,6 +50,7 @@ def test_each_documented_metric_is_exposed_and_nothing_else_is(metrics: Metrics)
     metrics.start_at_zero(metrics.spends, ["saved"], [""])
     metrics.start_at_zero(metrics.ledger_posts, ["round_up"], ["posted"])
     metrics.start_at_zero(metrics.callbacks, ["c2b_confirmation"], ["credited"])
+    metrics.show_facts()
     body, content_type = metrics.expose()
     exposed = {
         family.name + ("_total" if family.type == "counter" else "")
@@ -116,10 +117,29 @@ def test_amounts_are_observed_in_shillings(metrics: Metrics, sample: Sample, cen
 
 def test_the_pool_is_read_at_each_scrape(metrics: Metrics, sample: Sample) -> None:
     use = [3]
-    metrics.watch_pool(lambda: (use[0], 8))
+    metrics.watch_pool(lambda: (use[0], 8), waiting=lambda: use[0] - 3)
     assert (sample("zanari_db_connections_in_use"), sample("zanari_db_connections_max")) == (3, 8)
+    assert sample("zanari_db_connections_waiting") == 0
     use[0] = 5
     assert sample("zanari_db_connections_in_use") == 5
+    assert sample("zanari_db_connections_waiting") == 2
+
+
+def test_a_fact_of_the_database_is_exposed_by_nobody_who_has_not_read_it(
+    metrics: Metrics, sample: Sample
+) -> None:
+    assert sample("zanari_ledger_imbalance") is None
+    assert b"zanari_collections_open" not in metrics.expose()[0]
+    metrics.ledger_imbalance.set(2)
+    metrics.show_facts()
+    metrics.show_facts()
+    assert sample("zanari_ledger_imbalance") == 2
+    assert sample("zanari_collections_open") == 0
+
+
+def test_what_runs_here_is_told_by_labels(metrics: Metrics, sample: Sample) -> None:
+    metrics.tell_build(version="1.2.3", process="worker")
+    assert sample("zanari_build_info", version="1.2.3", process="worker") == 1
 
 
 def test_active_users_is_unknown_before_it_was_counted(sample: Sample) -> None:

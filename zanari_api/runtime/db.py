@@ -171,6 +171,7 @@ class Database:
         self._on_rerun = on_rerun
         self._on_commit = on_commit
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._waiting = 0
 
     async def open(self) -> None:
         """Prepare the pool. Connects lazily, so that a service can start before its database does."""
@@ -195,6 +196,10 @@ class Database:
             return 0, self._pool_max
         return self._pool.get_size() - self._pool.get_idle_size(), self._pool_max
 
+    def waiting(self) -> int:
+        """Return how many transactions wait for a connection."""
+        return self._waiting
+
     @asynccontextmanager
     async def transaction(self, role: Role, saver_id: UUID | None = None) -> AsyncGenerator[Tx, None]:
         """Open a READ COMMITTED transaction as `role`, for `saver_id` where row level security needs one.
@@ -205,7 +210,7 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailable("The database pool is not open.")
         try:
-            async with self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection:
+            async with self._lent(self._pool) as connection:
                 try:
                     # The only built SQL text: an enum member and a UUID, neither of which can carry a quote.
                     await connection.execute(
@@ -228,6 +233,20 @@ class Database:
         except OUTAGES as error:
             log.warning("database_unavailable", error=type(error).__name__)
             raise DatabaseUnavailable(error=type(error).__name__) from error
+
+    @asynccontextmanager
+    async def _lent(
+        self, pool: "asyncpg.Pool[asyncpg.Record]"
+    ) -> "AsyncGenerator[PoolConnectionProxy[asyncpg.Record], None]":
+        self._waiting += 1
+        try:
+            connection = await pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        finally:
+            self._waiting -= 1
+        try:
+            yield connection
+        finally:
+            await pool.release(connection)
 
     async def unit_of_work(
         self, work: Callable[[Tx], Awaitable[T]], *, role: Role, saver_id: UUID | None = None

@@ -37,6 +37,7 @@ class Instruments:
         # Without this each counter is exposed a second time as a gauge of its birthday.
         prometheus_client.disable_created_metrics()
         self.registry = CollectorRegistry()
+        self._facts: list[Gauge] = []
         ProcessCollector(registry=self.registry)
         self._declare_http()
         self._declare_product()
@@ -126,6 +127,18 @@ class Instruments:
         self._connections_max = Gauge(
             "zanari_db_connections_max", "Pooled database connections at most.", registry=self.registry
         )
+        self._connections_waiting = self._gauge(
+            "zanari_db_connections_waiting", "What waits for a pooled database connection."
+        )
+        self._build_info = self._gauge(
+            "zanari_build_info", "Always 1; its labels say what runs here.", "version", "process"
+        )
+        self.certificate_expiry = self._gauge(
+            "zanari_certificate_expiry_timestamp_seconds", "When a certificate expires.", "certificate"
+        )
+        self.key_expiry = self._gauge(
+            "zanari_key_expiry_timestamp_seconds", "When a secret expires; 0 where nobody said.", "key"
+        )
         self.facts_collected = Gauge(
             "zanari_facts_collected_timestamp_seconds",
             "When the facts that come from the database were last read from it.",
@@ -133,22 +146,27 @@ class Instruments:
         )
 
     def _declare_books(self) -> None:
-        self.float_break_cents = self._gauge(
+        self.float_break_cents = self._fact(
             "zanari_float_break_cents", "What Safaricom has more than our books.", "shortcode", "account"
         )
-        self.breaks_open = self._gauge("zanari_breaks_open", "Differences that are named and open.", "kind")
-        self.break_oldest_age = self._gauge(
-            "zanari_break_oldest_age_seconds", "Age of the oldest open break."
-        )
-        self.ledger_imbalance = self._gauge(
+        self.breaks_open = self._fact("zanari_breaks_open", "Differences that are named and open.", "kind")
+        self.break_oldest_age = self._fact("zanari_break_oldest_age_seconds", "Age of the oldest open break.")
+        self.ledger_imbalance = self._fact(
             "zanari_ledger_imbalance", "Promises of the books that the last check found broken."
         )
-        self.books_checked = self._gauge(
+        self.books_checked = self._fact(
             "zanari_books_checked_timestamp_seconds", "When the check of the books last came to its end."
         )
-        self.suspense_cents = self._gauge("zanari_suspense_cents", "Money that nobody could be matched to.")
-        self.suspense_oldest_age = self._gauge(
+        self.suspense_cents = self._fact("zanari_suspense_cents", "Money that nobody could be matched to.")
+        self.suspense_oldest_age = self._fact(
             "zanari_suspense_oldest_age_seconds", "Age of the oldest money in suspense."
+        )
+        self.fees_not_covered_cents = self._fact(
+            "zanari_fees_not_covered_cents", "By how much M-PESA's fees exceed the company's funding."
+        )
+        self.collections_open = self._fact("zanari_collections_open", "Collections that have not ended.")
+        self.collection_oldest_age = self._fact(
+            "zanari_collection_oldest_age_seconds", "Age of the oldest collection that has not ended."
         )
 
     def _declare_work(self) -> None:
@@ -156,20 +174,20 @@ class Instruments:
         self.schedule_runs = self._counter(
             "zanari_schedule_runs_total", "Runs of a schedule.", "schedule", "outcome"
         )
-        self._jobs_due = self._gauge("zanari_jobs_due", "Rows that a job has to work on now.", "job")
-        self._jobs_dead = self._gauge("zanari_jobs_dead", "Rows that a job has given up.", "job")
-        self._job_lag = self._gauge(
+        self._jobs_due = self._fact("zanari_jobs_due", "Rows that a job has to work on now.", "job")
+        self._jobs_dead = self._fact("zanari_jobs_dead", "Rows that a job has given up.", "job")
+        self._job_lag = self._fact(
             "zanari_job_lag_seconds", "How long the row that was due first has waited.", "job"
         )
-        self.callbacks_quarantined = self._gauge(
+        self.callbacks_quarantined = self._fact(
             "zanari_callbacks_quarantined", "Callbacks that wait for a person to look at them.", "kind"
         )
-        self.pulled_until = self._gauge(
+        self.pulled_until = self._fact(
             "zanari_pulled_until_timestamp_seconds",
             "Until when every payment that Safaricom lists is known.",
             "shortcode",
         )
-        self.late_schedules = self._gauge(
+        self.late_schedules = self._fact(
             "zanari_schedules_late", "Schedules that were due a minute ago and that nobody runs."
         )
 
@@ -195,17 +213,28 @@ class Instruments:
 
     def _declare_payouts(self) -> None:
         self.payouts = self._counter("zanari_payouts_total", "Payouts, by step taken.", "state")
-        self.payouts_open = self._gauge("zanari_payouts_open", "Payouts that have not ended.", "state")
-        self.payouts_open_cents = self._gauge(
+        self.payouts_open = self._fact("zanari_payouts_open", "Payouts that have not ended.", "state")
+        self.payouts_open_cents = self._fact(
             "zanari_payouts_open_cents", "What payouts that have not ended come to.", "state"
         )
-        self.payout_unknown_age = self._gauge(
+        self.payout_unknown_age = self._fact(
             "zanari_payout_unknown_age_seconds",
             "How long the outcome of the oldest payout in doubt is unknown.",
         )
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(name, documentation, labels, registry=self.registry)
+
+    def _fact(self, name: str, documentation: str, *labels: str) -> Gauge:
+        """Declare what a worker reads from the database; nobody exposes it before `show_facts`."""
+        fact = Gauge(name, documentation, labels, registry=None)
+        self._facts.append(fact)
+        return fact
+
+    def show_facts(self) -> None:
+        """Expose the facts of the database from now on: they were read from it. Safe to repeat."""
+        while self._facts:
+            self.registry.register(self._facts.pop(0))
 
     def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(name, documentation, labels, registry=self.registry)

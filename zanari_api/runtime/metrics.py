@@ -48,8 +48,13 @@ class Metrics(Instruments):
             for status_code in SERVER_ERRORS:
                 self._http_requests.labels(method, route, str(status_code))
 
-    def watch_pool(self, pool_use: Callable[[], tuple[int, int]]) -> None:
-        """Read (connections in use, connections at most) from the pool at each scrape."""
+    def tell_build(self, *, version: str, process: str) -> None:
+        """Expose what runs here: a version, and `api` or `worker`."""
+        self._build_info.labels(version, process).set(1)
+
+    def watch_pool(self, pool_use: Callable[[], tuple[int, int]], *, waiting: Callable[[], int]) -> None:
+        """Read (connections in use, connections at most) and who waits for one from the pool at each scrape."""
+        self._connections_waiting.set_function(waiting)
         self._connections_in_use.set_function(lambda: pool_use()[0])
         self._connections_max.set_function(lambda: pool_use()[1])
 
