@@ -119,6 +119,7 @@ class Worker:
                 await read(tx, now)
             late = await schedules.list_late(tx, due_before=now - LATE)
             self._metrics.late_schedules.set(len(late))
+        self._metrics.show_facts()
         self._metrics.facts_collected.set_to_current_time()
 
     async def _run_job(self, job: RowJob[Any]) -> None:
@@ -258,6 +259,7 @@ def work_of(parts: Parts) -> Work:
             given_up.schedule(of_money, database=runtime.database, clock=runtime.clock),
         ],
         facts=[
+            collection_jobs.facts(runtime.metrics),
             payout_jobs.facts(runtime.metrics),
             callback_jobs.facts(runtime.metrics),
             _book_facts(parts),
@@ -280,6 +282,7 @@ def _book_facts(parts: Parts) -> FactsReader:
         metrics.ledger_imbalance.set(facts.books_broken)
         if facts.books_checked_at is not None:
             metrics.books_checked.set(facts.books_checked_at.timestamp())
+        metrics.fees_not_covered_cents.set(facts.fees_not_covered_cents)
         metrics.suspense_cents.set(facts.suspense_cents)
         metrics.suspense_oldest_age.set(facts.oldest_suspense_age.total_seconds())
 

@@ -32,6 +32,9 @@ class Facts:
     books_checked_at: datetime | None
     "when that check last came to its end; None before the first"
 
+    fees_not_covered_cents: int
+    "by how much M-PESA's fees exceed the company's funding"
+
     suspense_cents: int
     oldest_suspense_age: timedelta
 
@@ -41,7 +44,8 @@ async def read(tx: Tx, *, now: datetime) -> Facts:
     counts = await breaks.count_open(tx)
     counted = {kind.value: 0 for kind in BreakKind} | {each.kind: each.open for each in counts}
     floats = await breaks.list_open_of(tx, [BreakKind.FLOAT_DIFFERS])
-    held = await paid_in.list_held(tx, before=now, limit=1)
+    waiting = await paid_in.list_held(tx, before=now, limit=1)
+    held = await balances.balances(tx, [accounts.SUSPENSE, accounts.FEES, accounts.FUNDING])
     return Facts(
         float_break_cents={
             (each.shortcode or "", each.account or ""): each.amount_cents
@@ -53,8 +57,9 @@ async def read(tx: Tx, *, now: datetime) -> Facts:
         oldest_break_age=_age([each.oldest_at for each in counts], now),
         books_broken=counted[BreakKind.BOOKS_BROKEN],
         books_checked_at=await schedules.find_finished(tx, name=BOOKS_CHECK),
-        suspense_cents=await balances.balance(tx, accounts.SUSPENSE) or 0,
-        oldest_suspense_age=_age([each.event_at for each in held], now),
+        fees_not_covered_cents=max(0, held[accounts.FEES] - held[accounts.FUNDING]),
+        suspense_cents=held[accounts.SUSPENSE],
+        oldest_suspense_age=_age([each.event_at for each in waiting], now),
     )
 
 

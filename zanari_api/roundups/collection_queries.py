@@ -119,6 +119,22 @@ MARK_ITEMS: Final[LiteralString] = """
 """
 
 
+# Each was made at some time: said so that the index of open ones is searched, and not read from end to end.
+COUNT_OPEN: Final[LiteralString] = """
+    SELECT count(*) AS collections, min(created_at) AS oldest_at
+      FROM savings.collections
+     WHERE state = 'requested' AND created_at <= 'infinity'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCollections:
+    """How many collections have not ended, and since when the oldest of them has not."""
+
+    collections: int
+    oldest_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCollection:
     """A collection to insert, its intent made."""
@@ -210,6 +226,10 @@ async def list_page(
 async def list_announced(tx: Tx, *, saver_id: UUID, now: datetime) -> list[CollectionRow]:
     """Return the collections whose prompts are still to come."""
     return await tx.fetch_all(CollectionRow, LIST_ANNOUNCED, saver_id, now)
+
+
+async def count_open(tx: Tx) -> OpenCollections:
+    return await tx.fetch_one(OpenCollections, COUNT_OPEN) or OpenCollections(0, None)
 
 
 async def count_items(tx: Tx, *, saver_id: UUID, collection_id: UUID) -> int:
