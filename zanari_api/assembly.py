@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from zanari_api.daraja.client import DarajaClient
 from zanari_api.daraja.config import PRODUCTION, DarajaConfig, base_url_of, check_callback_url
-from zanari_api.daraja.credential import read_certificate
+from zanari_api.daraja.credential import expires_at, read_certificate
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.fitness import unfit_for_production
-from zanari_api.kit.clock import Clock, utc_now
+from zanari_api.kit.clock import Clock, eat_day_start, utc_now
 from zanari_api.me.provisioning import provision
 from zanari_api.mpesa import callback_jobs, pull_jobs
 from zanari_api.mpesa.balance_service import Asking
@@ -38,8 +38,12 @@ from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
 from zanari_api.runtime.session import SessionChecker
 from zanari_api.settings import Environment, Settings, SettingsInvalid
+from zanari_api.zeroes import start_at_zero
 
 Part = TypeVar("Part")
+
+INITIATOR_PASSWORD_LASTS: Final = timedelta(days=90)
+"""M-PESA lets an API operator's password expire then."""
 
 STEAD_REPLACES: Final = frozenset({"SUPABASE_URL", "SUPABASE_ANON_KEY"})
 
@@ -183,7 +187,9 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
     unfit = refuse_unfit(settings, stead=stead)
     auth_url = f"{(settings.supabase_url or '').rstrip('/')}/auth/v1"
     supabase = Stead(auth_url, auth_url, reveal(settings.supabase_anon_key) or "")
-    runtime = _runtime(settings, Metrics(), stead or supabase, clock or Clock())
+    metrics = Metrics()
+    start_at_zero(metrics)
+    runtime = _runtime(settings, metrics, stead or supabase, clock or Clock())
     return Parts(
         runtime=runtime,
         mpesa=_mpesa_config(settings),
@@ -291,6 +297,7 @@ def _daraja(settings: Settings, runtime: Runtime) -> DarajaClient:
 
     # Read once now, so that a wrong one is found at the start and not by the first payout.
     checked("MPESA_CERTIFICATE", lambda: read_certificate(certificate))
+    _tell_expiries(settings, runtime.metrics, certificate)
     config = DarajaConfig(
         base_url=base_url_of(settings.mpesa_environment, settings.mpesa_base_url),
         consumer_key=reveal(settings.mpesa_consumer_key) or "",
@@ -311,6 +318,14 @@ def _daraja(settings: Settings, runtime: Runtime) -> DarajaClient:
         clock=runtime.clock,
         observer=MetricsObserver(runtime.metrics),
     )
+
+
+def _tell_expiries(settings: Settings, metrics: Metrics, certificate: bytes) -> None:
+    """Show when the certificate and the initiator's password expire. 0 stands for what nobody said."""
+    metrics.certificate_expiry.labels("mpesa").set(expires_at(certificate).timestamp())
+    password = metrics.key_expiry.labels("mpesa_initiator_password")
+    set_on = settings.mpesa_initiator_password_set_on
+    password.set(0 if set_on is None else eat_day_start(set_on + INITIATOR_PASSWORD_LASTS).timestamp())
 
 
 def _shortcodes(settings: Settings) -> tuple[str, ...]:

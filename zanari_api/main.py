@@ -9,25 +9,16 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from zanari_api.assembly import Parts, Stead, assemble, checked, reveal
-from zanari_api.deposits.rows import IntentState, Purpose
-from zanari_api.deposits.steps import SUBMITTING
 from zanari_api.goals.router import router as goals_router
 from zanari_api.kit.clock import Clock
 from zanari_api.me.router import router as me_router
 from zanari_api.mpesa.account_router import router as account_router
 from zanari_api.mpesa.callback_router import router as callback_router
-from zanari_api.mpesa.config import SOURCE_MODES, Flow
 from zanari_api.mpesa.deposit_router import router as deposit_router
-from zanari_api.mpesa.inbox import CallbackKind
-from zanari_api.mpesa.inbox import Outcome as CallbackOutcome
 from zanari_api.mpesa.router import router as mpesa_router
 from zanari_api.mpesa.withdrawal_router import router as withdrawal_router
-from zanari_api.payouts.states import State as PayoutState
 from zanari_api.roundups.collection_router import router as collection_router
-from zanari_api.roundups.collections import State as CollectionState
 from zanari_api.roundups.router import router as rule_router
-from zanari_api.roundups.rules import Outcome as SpendOutcome
-from zanari_api.roundups.rules import Reason
 from zanari_api.runtime import health, problems
 from zanari_api.runtime.client_address import ClientAddresses
 from zanari_api.runtime.deps import Runtime
@@ -98,6 +89,7 @@ def create_app(
         app.include_router(router)
     problems.install(app, metrics=runtime.metrics)
     _start_at_zero(app, runtime.metrics)
+    runtime.metrics.tell_build(version=settings.app_version, process="api")
     _add_middleware(app, settings, runtime, addresses)
     return app
 
@@ -146,12 +138,6 @@ def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], Abstra
 
 
 def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
-    """Expose what will be counted before it is: `increase()` cannot see a counter that is born at 1."""
+    """Expose what requests will be counted as before one comes; the rest, `zeroes` did."""
     metrics.start_problems_at_zero()
     metrics.start_routes_at_zero(known_routes(app))
-    metrics.start_at_zero(metrics.spends, SpendOutcome, ("none", *Reason))
-    metrics.start_at_zero(metrics.collections, CollectionState)
-    metrics.start_at_zero(metrics.payouts, PayoutState)
-    metrics.start_at_zero(metrics.intents, Purpose, (SUBMITTING, *IntentState))
-    metrics.start_at_zero(metrics.callbacks, CallbackKind, CallbackOutcome)
-    metrics.start_at_zero(metrics.callback_sources_refused, Flow, SOURCE_MODES)

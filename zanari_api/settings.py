@@ -1,6 +1,7 @@
 """Every variable the service reads, typed, with its meaning. Read once by main, worker and cli, and by nobody else."""
 
 import re
+from datetime import date
 from enum import StrEnum
 from typing import Annotated, Literal, Self, TypeVar
 from urllib.parse import urlsplit
@@ -152,6 +153,9 @@ class Settings(BaseSettings):
 
     mpesa_initiator_password: OptionalSecret = None
     """The API operator's password; M-PESA lets it expire after 90 days."""
+
+    mpesa_initiator_password_set_on: Annotated[date | None, BeforeValidator(_blank_is_unset)] = None
+    """The day on which that password was set (2026-11-25), so that its expiry is seen coming. Unset: it is not."""
 
     mpesa_certificate: Optional = None
     """Safaricom's X.509 certificate (PEM text) of MPESA_ENVIRONMENT: the password is encrypted for it."""

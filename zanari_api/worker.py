@@ -212,7 +212,9 @@ def create_worker(settings: Settings, *, stead: Stead | None = None, clock: Cloc
     app.state.parts = parts
     app.state.runtime = parts.runtime
     app.include_router(health.router)
-    app.include_router(health.metrics_router(reveal(settings.metrics_token)))
+    # Facts are read by the work alone: what a scrape read would hide that the work has stopped reading them.
+    app.include_router(health.metrics_router(reveal(settings.metrics_token), counts_savers=False))
+    parts.runtime.metrics.tell_build(version=settings.app_version, process="worker")
     problems.install(app, metrics=parts.runtime.metrics)
     app.add_middleware(Observe, metrics=parts.runtime.metrics)
     return app

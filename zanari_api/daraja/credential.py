@@ -15,19 +15,16 @@ _PEM_START = b"-----BEGIN"
 
 def read_certificate(written: str | bytes) -> RSAPublicKey:
     """Return the RSA key of an X.509 certificate: PEM, DER, or DER in base64. Raises ValueError."""
-    certificate = written.encode() if isinstance(written, str) else written
-    try:
-        if _PEM_START in certificate:
-            read = x509.load_pem_x509_certificate(certificate)
-        else:
-            read = x509.load_der_x509_certificate(_unwrapped(certificate))
-    except ValueError as error:
-        raise ValueError("is no X.509 certificate in PEM or DER") from error
-    key = read.public_key()
+    key = _read(written).public_key()
     if not isinstance(key, RSAPublicKey):
         # A ValueError like the other: both say that the value configured is not what is needed.
         raise ValueError("holds no RSA key")  # noqa: TRY004
     return key
+
+
+def expires_at(written: str | bytes) -> datetime:
+    """Return when such a certificate expires. Raises ValueError."""
+    return _read(written).not_valid_after_utc
 
 
 def security_credential(password: str, key: RSAPublicKey) -> str:
@@ -42,6 +39,16 @@ def eat_timestamp(now: datetime) -> str:
 
 def stk_password(*, shortcode: str, passkey: str, timestamp: str) -> str:
     return base64.b64encode(f"{shortcode}{passkey}{timestamp}".encode()).decode()
+
+
+def _read(written: str | bytes) -> x509.Certificate:
+    certificate = written.encode() if isinstance(written, str) else written
+    try:
+        if _PEM_START in certificate:
+            return x509.load_pem_x509_certificate(certificate)
+        return x509.load_der_x509_certificate(_unwrapped(certificate))
+    except ValueError as error:
+        raise ValueError("is no X.509 certificate in PEM or DER") from error
 
 
 def _unwrapped(certificate: bytes) -> bytes:

@@ -73,8 +73,11 @@ async def read_readiness(runtime: RuntimeOf) -> Readiness:
     return Readiness(timestamp=utc_now())
 
 
-def metrics_router(token: str | None) -> APIRouter:
-    """Return the route of /metrics; with a token, the caller must bear it."""
+def metrics_router(token: str | None, *, counts_savers: bool = True) -> APIRouter:
+    """Return the route of /metrics; with a token, the caller must bear it.
+
+    Where it counts savers, a scrape brings that number up to date, at most every few seconds.
+    """
     metrics = APIRouter(tags=["system"])
 
     @metrics.get("/metrics", response_class=PlainTextResponse, responses=refuses(MetricsTokenWrong))
@@ -84,12 +87,13 @@ def metrics_router(token: str | None) -> APIRouter:
         """Read the metrics in Prometheus's text format."""
         if token is not None and not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
             raise MetricsTokenWrong
-        return await _expose(runtime)
+        if counts_savers:
+            await runtime.activity.refresh()
+        return _expose(runtime)
 
     return metrics
 
 
-async def _expose(runtime: Runtime) -> Response:
-    await runtime.activity.refresh()
+def _expose(runtime: Runtime) -> Response:
     body, content_type = runtime.metrics.expose()
     return Response(body, headers={"Content-Type": content_type})
