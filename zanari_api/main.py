@@ -23,7 +23,7 @@ from zanari_api.runtime import health, problems
 from zanari_api.runtime.client_address import ClientAddresses
 from zanari_api.runtime.deps import Runtime
 from zanari_api.runtime.metrics import Metrics
-from zanari_api.runtime.middleware import LimitBody, Observe, known_routes
+from zanari_api.runtime.middleware import LimitBody, Observe, known_answers, known_routes
 from zanari_api.runtime.rate_limit import LimitAddress
 from zanari_api.settings import Settings
 from zanari_api.transactions.router import router as transactions_router
@@ -141,3 +141,4 @@ def _start_at_zero(app: FastAPI, metrics: Metrics) -> None:
     """Expose what requests will be counted as before one comes; the rest, `zeroes` did."""
     metrics.start_problems_at_zero()
     metrics.start_routes_at_zero(known_routes(app))
+    metrics.start_answers_at_zero(known_answers(app))

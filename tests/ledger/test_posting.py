@@ -385,6 +385,29 @@ async def test_ids_as_the_driver_gives_them_are_ids(hand: Hand) -> None:
     assert await hand.outcomes(move(1, source=from_driver, target=accounts.SUSPENSE)) == ["posted"]
 
 
+async def test_the_first_payment_to_a_shortcode_opens_its_floats_and_counts_as_posted(hand: Hand) -> None:
+    target = accounts.float_id("700700")
+    async with hand.db.transaction(Role.SYSTEM) as tx:
+        first = await posting.post_paid_in(
+            tx, move(10, source=target, target=accounts.SUSPENSE), shortcode="700700"
+        )
+        second = await posting.post_paid_in(
+            tx, move(5, source=target, target=accounts.SUSPENSE), shortcode="700700"
+        )
+        counted = [fact.labels[1] for fact in tx.facts if fact.name == "ledger_post"]
+    assert first.stands
+    assert second.stands
+    assert counted == ["posted", "posted"]
+
+
+async def test_a_payment_for_an_account_that_is_not_there_is_counted_so_once(hand: Hand) -> None:
+    async with hand.db.transaction(Role.SYSTEM) as tx:
+        refused = await posting.post_paid_in(tx, move(10, source=FLOAT, target=new_id()), shortcode="700700")
+        counted = [fact.labels[1] for fact in tx.facts if fact.name == "ledger_post"]
+    assert (refused.outcome, refused.stands) == (Outcome.UNKNOWN_ACCOUNT, False)
+    assert counted == ["unknown_account"]
+
+
 async def test_posting_one_returns_it_or_raises_what_stands_against_it(hand: Hand, books: Books) -> None:
     saver = await hand.saver(wallet_cents=100)
     good = move(100, source=saver.wallet, target=FLOAT)

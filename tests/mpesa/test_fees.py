@@ -15,6 +15,7 @@ from zanari_api.mpesa.fees import FeeSource
 from zanari_api.runtime.db import Role, Tx
 from zanari_api.sandbox.safaricom.books import Account
 from zanari_api.sandbox.safaricom.tariff import payout_fee_cents
+from zanari_api.worker import worker_of
 
 CHARGES_PAID = accounts.float_id(B2C_SHORTCODE, FloatAccount.CHARGES_PAID)
 AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
@@ -152,6 +153,10 @@ async def test_fees_beyond_the_companys_funding_are_a_break_until_it_is_funded(a
     await post(api, payout_id, covered + 100, FeeSource.STATUS)
     assert await api.db.unit_of_work(check, role=Role.SYSTEM) == 100
     assert "fees_not_covered" in await kinds()
+    await worker_of(api.app.state.parts).read_facts()
+    assert api.runtime.metrics.registry.get_sample_value("zanari_fees_not_covered_cents") == 100
     await post(api, payout_id, covered, FeeSource.STATEMENT)
     assert await api.db.unit_of_work(check, role=Role.SYSTEM) == 0
     assert "fees_not_covered" not in await kinds()
+    await worker_of(api.app.state.parts).read_facts()
+    assert api.runtime.metrics.registry.get_sample_value("zanari_fees_not_covered_cents") == 0

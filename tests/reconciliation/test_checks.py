@@ -112,7 +112,7 @@ async def test_the_gauges_facts_are_those_of_the_database(fresh: Api) -> None:
     assert set(nothing.open_breaks) == {kind.value for kind in BreakKind}
     assert sum(nothing.open_breaks.values()) == 0
     assert (nothing.oldest_break_age, nothing.oldest_suspense_age) == (timedelta(0), timedelta(0))
-    assert (nothing.suspense_cents, nothing.books_broken) == (0, 0)
+    assert (nothing.suspense_cents, nothing.books_broken, nothing.fees_not_covered_cents) == (0, 0, 0)
     await fresh.pay_in(12_300, account_reference="rent")
     noted_at = fresh.clock.now()
     for subject, account, cents in (

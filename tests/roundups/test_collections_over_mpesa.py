@@ -9,6 +9,7 @@ from tests.support.savers import Json, Saver
 from zanari_api.ledger import accounts
 from zanari_api.sandbox.safaricom.books import Account
 from zanari_api.sandbox.safaricom.faults import Fault, Flow
+from zanari_api.worker import worker_of
 
 
 async def spend_until_announced(api: Api, collect: Collector, saver: Saver) -> Json:
@@ -81,3 +82,29 @@ async def test_what_was_skipped_prompts_nobody(api: Api, collect: Collector, sav
     await api.work()
     assert len(api.emulator.deliveries) == told
     assert await saver.holds() == (0, 0, 10_600)
+
+
+async def test_open_collections_and_the_age_of_the_oldest_are_measured(
+    api: Api, collect: Collector, saver: Saver
+) -> None:
+    async def measured() -> tuple[float, float]:
+        """Return what the gauges say, having seen that they count what is open."""
+        await worker_of(api.app.state.parts).read_facts()
+        sample = api.runtime.metrics.registry.get_sample_value
+        opened, age = sample("zanari_collections_open"), sample("zanari_collection_oldest_age_seconds")
+        (row,) = await api.rows("SELECT count(*) AS n FROM savings.collections WHERE state = 'requested'")
+        assert opened == row["n"]
+        assert age is not None
+        return opened, age
+
+    collection = await spend_until_announced(api, collect, saver)
+    api.clock.advance(seconds=45)
+    while_open, age = await measured()
+    assert while_open >= 1
+    assert age >= 45
+    api.clock.advance(seconds=16)
+    await api.work()
+    assert (await collect.read(saver, collection))["state"] == "settled"
+    ended, age = await measured()
+    assert ended < while_open
+    assert (age > 0) == (ended > 0)

@@ -12,7 +12,7 @@ from zanari_api.kit.clock import eat_day_start
 from zanari_api.kit.ids import new_id
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import accounts, posting
-from zanari_api.ledger.posting import Outcome, Transfer
+from zanari_api.ledger.posting import Transfer
 from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
 from zanari_api.transactions.rows import FeedRow
@@ -141,12 +141,9 @@ async def deposited_today_cents(tx: Tx, *, saver_id: UUID, day: date) -> int:
 
 
 async def _post(tx: Tx, transfer: Transfer, *, shortcode: str) -> None:
-    """Post what must succeed. The floats of a shortcode are opened by the first payment to it."""
-    (posted,) = await posting.post(tx, [transfer])
-    if posted.outcome is Outcome.UNKNOWN_ACCOUNT:
-        await accounts.open_floats(tx, shortcode)
-        await posting.post_one(tx, transfer)
-    elif not posted.stands:
+    """Post what must succeed."""
+    posted = await posting.post_paid_in(tx, transfer, shortcode=shortcode)
+    if not posted.stands:
         raise BooksRefused(posted.outcome)
 
 

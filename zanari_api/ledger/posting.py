@@ -10,6 +10,7 @@ from uuid import UUID
 import orjson
 
 from zanari_api.kit.ids import new_id
+from zanari_api.ledger import accounts
 from zanari_api.ledger.errors import AccountClosed, InsufficientFunds, KeyConflict, UnknownAccount
 from zanari_api.runtime.db import Tx
 
@@ -84,10 +85,27 @@ async def post(tx: Tx, transfers: Sequence[Transfer]) -> list[Posted]:
     """
     if not transfers:
         return []
-    answers = await tx.fetch_all(Posted, POST, orjson.dumps(transfers, default=_uuid_text).decode())
+    answers = await _ask(tx, transfers)
     for transfer, answer in zip(transfers, answers, strict=True):
         tx.note("ledger_post", transfer.kind, answer.outcome)
     return answers
+
+
+async def post_paid_in(tx: Tx, transfer: Transfer, *, shortcode: str) -> Posted:
+    """Post a payment that came to a shortcode, whose floats the first one opens. Locks as `post`.
+
+    Only how it ended is counted: that the floats were not there yet is no failure.
+    """
+    (posted,) = await _ask(tx, [transfer])
+    if posted.outcome is Outcome.UNKNOWN_ACCOUNT:
+        await accounts.open_floats(tx, shortcode)
+        (posted,) = await _ask(tx, [transfer])
+    tx.note("ledger_post", transfer.kind, posted.outcome)
+    return posted
+
+
+async def _ask(tx: Tx, transfers: Sequence[Transfer]) -> list[Posted]:
+    return await tx.fetch_all(Posted, POST, orjson.dumps(transfers, default=_uuid_text).decode())
 
 
 def _uuid_text(value: object) -> str:

@@ -17,7 +17,7 @@ from zanari_api.deposits.rows import Intent, Payment, Purpose
 from zanari_api.kit.clock import eat_date
 from zanari_api.kit.ids import new_id
 from zanari_api.ledger import accounts, posting
-from zanari_api.ledger.posting import Outcome, Transfer
+from zanari_api.ledger.posting import Transfer
 from zanari_api.roundups import (
     accrual_queries,
     collecting_rules,
@@ -280,11 +280,8 @@ async def _post(
             *wallet,
         ),
     )
-    (posted,) = await posting.post(tx, [transfer])
-    if posted.outcome is Outcome.UNKNOWN_ACCOUNT:
-        await accounts.open_floats(tx, payment.shortcode)
-        await posting.post_one(tx, transfer)
-    elif not posted.stands:
+    posted = await posting.post_paid_in(tx, transfer, shortcode=payment.shortcode)
+    if not posted.stands:
         raise BooksRefused(posted.outcome)
 
 

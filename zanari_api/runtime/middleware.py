@@ -26,6 +26,7 @@ REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 UNMATCHED: Final = "unmatched"
 BODY_MAX_BYTES: Final = 64 * 1024
 
+SUCCESS: Final = 200
 CLIENT_ERROR: Final = 400
 SERVER_ERROR: Final = 500
 CLIENT_GONE: Final = 499
@@ -54,6 +55,14 @@ def known_routes(app: FastAPI) -> Iterator[tuple[str, str]]:
     for route in iter_route_contexts(app.routes):
         for method in sorted(route.methods or ()):
             yield method, route.path_format or UNMATCHED
+
+
+def known_answers(app: FastAPI) -> Iterator[tuple[str, str, int]]:
+    """Return the method, the template and the status of success of each route of `app`, as they are counted."""
+    for route in iter_route_contexts(app.routes):
+        for method in sorted(route.methods or ()):
+            # Routes that are not FastAPI's, such as /docs, name no status.
+            yield method, route.path_format or UNMATCHED, getattr(route, "status_code", None) or SUCCESS
 
 
 class Observe:
