@@ -34,6 +34,12 @@ _.Text
 # Columns of rows that are built by name, and compared or written out whole.
 _.fsync
 _.synchronous_commit
+_.inherit
+_.superuser
+_.bypass_rls
+_.create_role
+_.create_db
+_.replication
 _.invariant
 _.metadata
 _.transfer_id

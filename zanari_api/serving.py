@@ -93,6 +93,7 @@ async def environment(
             safaricom_url=safaricom and safaricom.base_url,
             certificate_pem=safaricom and safaricom.certificate_pem,
             callback_base_url=settings.mpesa_callback_base_url,
+            auth_url=stead and stead.auth_url,
         )
         stack.enter_context(running.noted(home, note))
         yield Environment(settings, stead=stead, mint=mint, safaricom=safaricom and safaricom.emulator)

@@ -23,6 +23,7 @@ from zanari_api.cli import (
     callbacks,
     daraja,
     deposits,
+    doctor,
     floats,
     jobs,
     payouts,
@@ -61,6 +62,7 @@ app = typer.Typer(
 
 app.add_typer(phone_verbs.app, name="phone")
 app.command("simulate")(simulate.command)
+app.command("doctor")(doctor.command)
 app.add_typer(callbacks.app, name="callbacks")
 app.add_typer(suspense.app, name="suspense")
 app.add_typer(jobs.app, name="jobs")

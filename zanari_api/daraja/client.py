@@ -63,6 +63,10 @@ class DarajaClient:
         """
         return await self._session.renew_token()
 
+    async def token_until(self) -> datetime:
+        """Return until when the shared access token is used; only where there is none, Safaricom is asked for one."""
+        return await self._session.token_until()
+
     async def register_c2b_urls(
         self,
         *,

@@ -115,6 +115,10 @@ class Session:
         """Have Safaricom give a new token, and return until when it is used. Raises the errors of `errors`."""
         return (await self._tokens.renew()).expires_at
 
+    async def token_until(self) -> datetime:
+        """Return until when the token at hand is used, after getting one where there is none. Raises as asking does."""
+        return (await self._tokens.get()).expires_at
+
     async def _token(self, operation: Operation, *, refused: AccessToken | None) -> AccessToken:
         try:
             return await self._tokens.get(refused=refused)

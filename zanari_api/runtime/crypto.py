@@ -67,6 +67,10 @@ class Keyring:
         self._ciphers = {kid: AESGCM(key) for kid, key in keys.items()}
         self._active = next(iter(keys))
 
+    @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self._ciphers)
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read PII_KEYS. Raises ValueError, whose text never holds a key."""
@@ -177,6 +181,14 @@ class ServiceKeyStore:
             _, wrapped = self._keyring.new_data_key(_place(purpose))
             await tx.execute(INSERT_DATA_KEY, purpose, wrapped)
         return {row.purpose: row.wrapped_key for row in await tx.fetch_all(_StoredKey, FIND_DATA_KEYS)}
+
+
+async def open_stored_keys(tx: Tx, keyring: Keyring) -> int:
+    """Open the service's keys that are stored, making none; return how many. Raises Undecryptable."""
+    stored = await tx.fetch_all(_StoredKey, FIND_DATA_KEYS)
+    for row in stored:
+        keyring.unwrap(row.wrapped_key, _place(row.purpose))
+    return len(stored)
 
 
 def _place(purpose: str) -> Place:

@@ -94,7 +94,7 @@ class KeySet:
         try:
             response = await self._http.get(self._url)
             response.raise_for_status()
-            self._keys = _read(response.content)
+            self._keys = read_keys(response.content)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             log.warning("keys_not_fetched", error=type(error).__name__, kept=len(self._keys or ()))
             return
@@ -102,7 +102,7 @@ class KeySet:
         log.info("keys_fetched", count=len(self._keys))
 
 
-def _read(document: bytes) -> dict[str, PyJWK]:
+def read_keys(document: bytes) -> dict[str, PyJWK]:
     """Read a JWKS document, without the keys that cannot verify an access token. Raises ValueError."""
     read = [_read_key(entry) for entry in _Document.model_validate_json(document).keys]
     return {str(key.key_id): key for key in read if key is not None}

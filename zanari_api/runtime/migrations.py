@@ -152,6 +152,18 @@ async def pending(tx: "Tx") -> list[str]:
     return [version for version in needed_versions() if version not in done]
 
 
+async def plan_seen_by(tx: "Tx") -> Plan | None:
+    """Return what `apply` would do, as the service may see it; None where nothing was ever applied.
+
+    Raises MigrationRefused. Before the migration that lets us read the bookkeeping it looks as if there was none.
+    """
+    try:
+        applied = await tx.fetch_all(Applied, LIST_APPLIED)
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
+        return None
+    return compare(read_migrations(), applied) if applied else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Version:
     version: str

@@ -20,6 +20,7 @@ class Running:
     safaricom_url: str | None
     certificate_pem: str | None
     callback_base_url: str | None
+    auth_url: str | None = None
 
 
 class NothingRuns(Exception):  # noqa: N818 (reads as what it says)

@@ -25,6 +25,14 @@ LOCK_SAVERS: Final[LiteralString] = """
 
 FIND_SAVER_BY_CODE: Final[LiteralString] = "SELECT saver_id FROM savings.savers WHERE member_code = $1"
 
+# The id stands before the wrapped key, after one byte that says how long it is.
+LIST_KEY_IDS: Final[LiteralString] = """
+    SELECT DISTINCT convert_from(substring(data_key FROM 2 FOR get_byte(data_key, 0)), 'UTF8') AS kid
+      FROM savings.savers
+     WHERE data_key IS NOT NULL
+     ORDER BY kid
+"""
+
 NEXT_MEMBER_NUMBER: Final[LiteralString] = "SELECT nextval('savings.member_numbers')"
 
 INSERT_SAVER: Final[LiteralString] = """
@@ -74,6 +82,17 @@ class SealedNumber:
 
     id: UUID
     msisdn: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KeyId:
+    """The id of a PII key."""
+
+    kid: str
+
+
+async def list_key_ids(tx: Tx) -> list[KeyId]:
+    return await tx.fetch_all(KeyId, LIST_KEY_IDS)
 
 
 async def find_saver(tx: Tx, *, saver_id: UUID) -> SaverRow | None:

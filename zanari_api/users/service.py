@@ -50,6 +50,11 @@ async def lock_savers(tx: Tx, *, saver_ids: Sequence[UUID]) -> dict[UUID, SaverR
     return {row.saver_id: row for row in await queries.lock_savers(tx, saver_ids=saver_ids)}
 
 
+async def list_key_ids(tx: Tx) -> list[str]:
+    """Return the ids of the PII keys that savers' keys are wrapped with. Reads every saver's row."""
+    return [each.kid for each in await queries.list_key_ids(tx)]
+
+
 async def find_saver_by_code(tx: Tx, *, member_code: str) -> UUID | None:
     return await queries.find_saver_by_code(tx, member_code=member_code)
 
