@@ -38,6 +38,8 @@ from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.rate_limit import RateLimiter
 from zanari_api.runtime.session import SessionChecker
 from zanari_api.settings import Environment, Settings, SettingsInvalid
+from zanari_api.sms.gateway import SmsGateway
+from zanari_api.users.notice_jobs import Telling
 from zanari_api.zeroes import start_at_zero
 
 Part = TypeVar("Part")
@@ -72,6 +74,9 @@ class Parts:
     runtime: Runtime
     mpesa: MpesaConfig
     daraja: DarajaClient
+    sms: SmsGateway | None
+    """Where old numbers are told of changes; None where there is no gateway, and what is to be told waits."""
+
     collection_notice: timedelta
     """How long before its prompt a collection is announced."""
 
@@ -124,6 +129,15 @@ class Parts:
             status_timeout_url=self.mpesa.callback_url(CallbackKind.STATUS_TIMEOUT),
         )
 
+    def telling(self) -> Telling:
+        """Return what notices are sent with."""
+        return Telling(
+            database=self.runtime.database,
+            gateway=self.sms,
+            keyring=self.runtime.keyring,
+            clock=self.runtime.clock,
+        )
+
     def callback_work(self) -> CallbackWork:
         """Return what callbacks that could not be acted on at once are worked on with."""
         return CallbackWork(database=self.runtime.database, intake=self.intake, metrics=self.runtime.metrics)
@@ -173,6 +187,8 @@ class Parts:
             yield
         finally:
             await self.daraja.close()
+            if self.sms is not None:
+                await self.sms.close()
             await self.runtime.verifier.close()
             await self.runtime.sessions.close()
             await self.runtime.limiter.close()
@@ -194,6 +210,7 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
         runtime=runtime,
         mpesa=_mpesa_config(settings),
         daraja=_daraja(settings, runtime),
+        sms=_sms(settings),
         collection_notice=timedelta(seconds=settings.collection_notice_s),
         unfit_for_production=unfit,
     )
@@ -318,6 +335,11 @@ def _daraja(settings: Settings, runtime: Runtime) -> DarajaClient:
         clock=runtime.clock,
         observer=MetricsObserver(runtime.metrics),
     )
+
+
+def _sms(settings: Settings) -> SmsGateway | None:
+    url, token = settings.sms_gateway_url, reveal(settings.sms_gateway_token)
+    return None if url is None or token is None else SmsGateway(url, token)
 
 
 def _tell_expiries(settings: Settings, metrics: Metrics, certificate: bytes) -> None:

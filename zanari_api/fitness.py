@@ -52,6 +52,8 @@ def _findings(settings: Settings) -> Iterator[tuple[str, str]]:
     yield from _of_database(settings)
     if settings.supabase_url is not None and not _is_public_https(settings.supabase_url):
         yield "SUPABASE_URL", f"must be a public https:// address {WHERE}"
+    if settings.sms_gateway_url is not None and not _is_public_https(settings.sms_gateway_url):
+        yield "SMS_GATEWAY_URL", f"must be a public https:// address {WHERE}"
     yield from _of_secrets(settings)
 
 

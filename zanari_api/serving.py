@@ -19,9 +19,10 @@ from zanari_api.assembly import Parts, Stead, reveal
 from zanari_api.gate import Gate
 from zanari_api.runtime import logs
 from zanari_api.sandbox import database as sandbox_database
-from zanari_api.sandbox import running, secrets
+from zanari_api.sandbox import running, secrets, sms
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.auth_server import AuthServer
+from zanari_api.sandbox.loopback import LoopbackServer
 from zanari_api.sandbox.postgres import EmbeddedPostgres
 from zanari_api.sandbox.running import Running
 from zanari_api.sandbox.safaricom.books import Opening
@@ -63,8 +64,9 @@ async def environment(
 ) -> AsyncGenerator[Environment, None]:
     """Complete the settings for as long as the block runs; outside development they are taken as they are.
 
-    Starts what is missing: an embedded Postgres without DATABASE_URL, the Auth emulator without SUPABASE_URL,
-    the Safaricom emulator without MPESA_BASE_URL, which then calls back to `port`. All keep what they need under
+    Starts what is missing: an embedded Postgres without DATABASE_URL, the Auth emulator without SUPABASE_URL, a
+    text message gateway's without SMS_GATEWAY_URL, and Safaricom's without MPESA_BASE_URL, which then calls back to
+    `port`. All keep what they need under
     .zanari/ in the working directory, and stop with the block.
     """
     if not settings.in_development:
@@ -87,6 +89,11 @@ async def environment(
         if settings.supabase_url is None:
             mint = TokenMint(home, issuer=EMULATED_ISSUER)
             stead = Stead(mint.issuer, stack.enter_context(AuthServer(mint)).auth_url)
+        sms_url = None
+        if settings.sms_gateway_url is None:
+            handsets = LoopbackServer(sms.SmsEmulator().app(), name="sms-emulator")
+            sms_url = stack.enter_context(handsets).base_url + sms.PATH
+            settings = with_emulated_sms(settings, sms_url)
         note = Running(
             pid=os.getpid(),
             database_url=database_url,
@@ -94,6 +101,7 @@ async def environment(
             certificate_pem=safaricom and safaricom.certificate_pem,
             callback_base_url=settings.mpesa_callback_base_url,
             auth_url=stead and stead.auth_url,
+            sms_url=sms_url,
         )
         stack.enter_context(running.noted(home, note))
         yield Environment(settings, stead=stead, mint=mint, safaricom=safaricom and safaricom.emulator)
@@ -139,6 +147,8 @@ def beside_running(settings: Settings) -> Settings:
     if settings.database_url is not None and settings.mpesa_base_url is not None:
         return settings
     note = running.read(home)
+    if settings.sms_gateway_url is None and note.sms_url is not None:
+        settings = with_emulated_sms(settings, note.sms_url)
     url = settings.database_url or (SecretStr(note.database_url) if note.database_url else None)
     return settings.model_copy(
         update={
@@ -148,6 +158,11 @@ def beside_running(settings: Settings) -> Settings:
             "mpesa_callback_base_url": settings.mpesa_callback_base_url or note.callback_base_url,
         }
     )
+
+
+def with_emulated_sms(settings: Settings, url: str) -> Settings:
+    """Have text messages go to an emulator of their gateway."""
+    return settings.model_copy(update={"sms_gateway_url": url, "sms_gateway_token": SecretStr(sms.TOKEN)})
 
 
 def with_development_secrets(settings: Settings, home: Path) -> Settings:

@@ -187,6 +187,12 @@ class Settings(BaseSettings):
     mpesa_callback_tokens: OptionalSecret = None
     """Secret path tokens of callbacks, 32 or more lower-case hex digits each; flow:token for one flow."""
 
+    sms_gateway_url: Annotated[Optional, _url("https", "http")] = None
+    """Where text messages are posted. Unset in development: an emulator. Unset in staging: old numbers are not told."""
+
+    sms_gateway_token: OptionalSecret = None
+    """The bearer token that the text message gateway asks for."""
+
     redis_url: Annotated[OptionalSecret, _url("redis", "rediss")] = None
     """Redis for rate limits that all replicas share. Unset: each replica counts alone."""
 
@@ -258,4 +264,7 @@ class Settings(BaseSettings):
         if self.environment is Environment.PRODUCTION:
             signing = self.mpesa_webhook_secret or self.mpesa_webhook_public_key
             needed["MPESA_WEBHOOK_SECRET or MPESA_WEBHOOK_PUBLIC_KEY"] = signing
+            needed["SMS_GATEWAY_URL"] = self.sms_gateway_url
+        if self.environment is Environment.PRODUCTION or self.sms_gateway_url is not None:
+            needed["SMS_GATEWAY_TOKEN"] = self.sms_gateway_token
         return [name for name, value in needed.items() if not value]

@@ -33,6 +33,7 @@ from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.middleware import Observe
 from zanari_api.runtime.schedules import Schedule
 from zanari_api.settings import Settings
+from zanari_api.users import notice_jobs
 
 SCHEDULES_EVERY_S: Final = 5
 FACTS_EVERY_S: Final = 15
@@ -254,6 +255,8 @@ def work_of(parts: Parts) -> Work:
             *callback_jobs.jobs(
                 CallbackWork(database=runtime.database, intake=parts.intake, metrics=runtime.metrics)
             ),
+            # These are about no money.
+            notice_jobs.notice_job(parts.telling()),
         ],
         schedules=[
             *reconciliation_schedules.schedules_of(parts.reconciling()),
@@ -264,6 +267,7 @@ def work_of(parts: Parts) -> Work:
             collection_jobs.facts(runtime.metrics),
             payout_jobs.facts(runtime.metrics),
             callback_jobs.facts(runtime.metrics),
+            notice_jobs.facts(runtime.metrics),
             _book_facts(parts),
         ],
     )

@@ -38,7 +38,6 @@ from zanari_api.runtime.db import Role, Tx
 from zanari_api.runtime.jobs import Claim, RowJob, run_round
 from zanari_api.sandbox.safaricom.faults import Fault, Flow
 from zanari_api.users import holds, linking
-from zanari_api.users.holds import HoldCause
 from zanari_api.worker import worker_of
 
 
@@ -143,7 +142,7 @@ async def test_a_hold_that_begins_before_it_is_sent_makes_it_wait_until_it_is_ov
     saver = await payer(api)
     payout = await withdrawing(saver)
     await api.db.unit_of_work(
-        lambda tx: holds.start_hold(tx, saver_id=saver.id, cause=HoldCause.PIN_RESET, now=api.clock.now()),
+        lambda tx: holds.hold_for_pin_reset(tx, saver_id=saver.id, now=api.clock.now()),
         role=Role.SYSTEM,
     )
     await api.work()
@@ -164,7 +163,7 @@ async def test_what_another_reason_holds_up_is_said_anew(api: Api) -> None:
     await move_float(api, free, receipt="DRAIN00003")
     await api.work()
     await api.db.unit_of_work(
-        lambda tx: holds.start_hold(tx, saver_id=saver.id, cause=HoldCause.PIN_RESET, now=api.clock.now()),
+        lambda tx: holds.hold_for_pin_reset(tx, saver_id=saver.id, now=api.clock.now()),
         role=Role.SYSTEM,
     )
     api.clock.advance(minutes=1)
@@ -203,7 +202,7 @@ async def test_what_was_not_sent_to_a_number_that_is_lost_goes_back_at_once(api:
     saver = await payer(api, cents=80_000)
     payout = await withdrawing(saver)
     await api.db.unit_of_work(
-        lambda tx: holds.start_hold(tx, saver_id=saver.id, cause=HoldCause.PIN_RESET, now=api.clock.now()),
+        lambda tx: holds.hold_for_pin_reset(tx, saver_id=saver.id, now=api.clock.now()),
         role=Role.SYSTEM,
     )
     await api.work()
@@ -326,7 +325,7 @@ async def test_what_is_owed_ends_the_wish_to_send_again(api: Api) -> None:
 async def hold_and_work(api: Api, saver: Saver) -> datetime:
     """Have a saver's withdrawals wait for a hold; return when it is over."""
     await api.db.unit_of_work(
-        lambda tx: holds.start_hold(tx, saver_id=saver.id, cause=HoldCause.PIN_RESET, now=api.clock.now()),
+        lambda tx: holds.hold_for_pin_reset(tx, saver_id=saver.id, now=api.clock.now()),
         role=Role.SYSTEM,
     )
     await api.work()

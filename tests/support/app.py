@@ -34,6 +34,9 @@ from zanari_api.sandbox.auth_server import AuthServer
 from zanari_api.sandbox.safaricom.core import Delays
 from zanari_api.sandbox.safaricom.emulator import SafaricomEmulator
 from zanari_api.sandbox.safaricom.server import serving
+from zanari_api.sandbox.sms import PATH as SMS_PATH
+from zanari_api.sandbox.sms import TOKEN as SMS_TOKEN
+from zanari_api.sandbox.sms import SmsEmulator
 from zanari_api.settings import Environment, Settings
 from zanari_api.worker import worker_of
 
@@ -69,6 +72,9 @@ class Api:
     auth: Auth
     books: Books
     emulator: SafaricomEmulator
+    handsets: SmsEmulator
+    """What text messages came to."""
+
     clock: SettableClock
     variables: Mapping[str, str]
     """The environment that a command of this service runs in."""
@@ -241,8 +247,11 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
         initiator_password=INITIATOR_PASSWORD,
         delays=Delays.none(),
     )
-    async with serving(emulator) as safaricom_url:
+    handsets = SmsEmulator()
+    async with serving(emulator) as safaricom_url, served(handsets.app()) as sms_url:
         at = {
+            "sms_gateway_url": sms_url + SMS_PATH,
+            "sms_gateway_token": SecretStr(SMS_TOKEN),
             "mpesa_base_url": safaricom_url,
             "mpesa_certificate": emulator.certificate_pem,
             "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
@@ -256,7 +265,7 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
             httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
         ):
             books = Books(app.state.runtime.database)
-            yield Api(app, client, database, auth, books, emulator, clock, variables_of(complete))
+            yield Api(app, client, database, auth, books, emulator, handsets, clock, variables_of(complete))
 
 
 def settings_for(database: Database, **overrides: object) -> Settings:

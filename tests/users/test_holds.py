@@ -10,10 +10,11 @@ from tests.support.savers import Saver, answered, new_phone, now
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Role
 from zanari_api.users import holds
-from zanari_api.users.holds import HoldCause
+from zanari_api.users.notice_rows import AboutNumber
 from zanari_api.users.rules import Link
 
 TWO_DAYS = timedelta(hours=48)
+NUMBERS = "SELECT id FROM savings.mpesa_accounts WHERE saver_id = $1"
 
 
 async def held_until(api: Api, saver: Saver, *, role: Role = Role.API) -> datetime | None:
@@ -110,9 +111,16 @@ async def test_a_number_that_comes_back_from_another_saver_was_moved(api: Api, s
 
 
 async def test_a_number_that_was_given_up_and_is_proven_again_holds_payouts(api: Api, saver: Saver) -> None:
+    (account_id,) = [row["id"] for row in await api.rows(NUMBERS, saver.id)]
     given_up = Link(saver.id, new_id(), b"", now() - TWO_DAYS, now() - timedelta(hours=1))
     async with api.db.transaction(Role.SYSTEM) as tx:
-        until = await holds.hold_for_number(tx, saver_id=saver.id, links=[given_up], now=api.clock.now())
+        until = await holds.hold_for_number(
+            tx,
+            saver_id=saver.id,
+            number=AboutNumber(account_id, b"again"),
+            links=[given_up],
+            now=api.clock.now(),
+        )
     assert await held_until(api, saver) == until
     assert await causes(api, saver) == ["number_proven_again"]
 
@@ -147,13 +155,13 @@ async def test_the_latest_of_several_holds_counts(api: Api, saver: Saver) -> Non
     assert later == datetime.fromisoformat(answer["payouts_held_until"])
 
     async with api.db.transaction(Role.API, saver.id) as tx:
-        earlier = await holds.start_hold(
-            tx, saver_id=saver.id, cause=HoldCause.NUMBER_ADDED, now=api.clock.now() - timedelta(hours=1)
+        earlier = await holds.hold_for_pin_reset(
+            tx, saver_id=saver.id, now=api.clock.now() - timedelta(hours=1)
         )
     assert later is not None
     assert earlier < later
     assert await held_until(api, saver) == later
-    assert await causes(api, saver) == ["number_added", "pin_reset"]
+    assert await causes(api, saver) == ["pin_reset", "pin_reset"]
 
 
 async def test_a_hold_is_the_savers_own_and_cannot_be_changed_by_a_request(api: Api, saver: Saver) -> None:

@@ -187,6 +187,13 @@ class Instruments:
             "Until when every payment that Safaricom lists is known.",
             "shortcode",
         )
+        self.notices_waiting = self._fact(
+            "zanari_notices_waiting", "Old numbers that are still to be told of a change."
+        )
+        self.notice_oldest_age = self._fact(
+            "zanari_notice_oldest_age_seconds",
+            "How long the change was ago that the oldest of those is about.",
+        )
         self.late_schedules = self._fact(
             "zanari_schedules_late", "Schedules that were due a minute ago and that nobody runs."
         )

@@ -21,6 +21,7 @@ class Running:
     certificate_pem: str | None
     callback_base_url: str | None
     auth_url: str | None = None
+    sms_url: str | None = None
 
 
 class NothingRuns(Exception):  # noqa: N818 (reads as what it says)

@@ -22,8 +22,11 @@ HAS_HAD_NUMBER: Final[LiteralString] = """
 
 async def insert_hold(
     tx: Tx, *, saver_id: UUID, cause: str, held_until: datetime, created_at: datetime
-) -> None:
-    await tx.execute(INSERT_HOLD, saver_id, new_id(), cause, held_until, created_at)
+) -> UUID:
+    """Insert a hold and return its id."""
+    hold_id = new_id()
+    await tx.execute(INSERT_HOLD, saver_id, hold_id, cause, held_until, created_at)
+    return hold_id
 
 
 async def find_latest_end(tx: Tx, *, saver_id: UUID, now: datetime) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Holds on payouts: after a change that a thief would make first, money waits long enough to be missed. Ends none."""
+"""Holds on payouts: after a change that a thief would make first, money waits and old numbers are told. Ends none."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,8 @@ from typing import Final
 from uuid import UUID
 
 from zanari_api.runtime.db import Tx
-from zanari_api.users import hold_queries
+from zanari_api.users import hold_queries, notices
+from zanari_api.users.notice_rows import AboutNumber, NoticeKind
 from zanari_api.users.rules import Link
 
 HOLD: Final = timedelta(hours=48)
@@ -29,11 +30,9 @@ class HoldCause(StrEnum):
     "a number that this saver had and lost"
 
 
-async def start_hold(tx: Tx, *, saver_id: UUID, cause: HoldCause, now: datetime) -> datetime:
-    """Hold the saver's payouts for 48 hours from `now`, and return until when. Never shortens another hold."""
-    held_until = now + HOLD
-    await hold_queries.insert_hold(tx, saver_id=saver_id, cause=cause, held_until=held_until, created_at=now)
-    return held_until
+async def hold_for_pin_reset(tx: Tx, *, saver_id: UUID, now: datetime) -> datetime:
+    """Start the hold that a PIN brings which replaced a forgotten one, and return until when."""
+    return await _start(tx, saver_id=saver_id, cause=HoldCause.PIN_RESET, about=None, now=now)
 
 
 async def payout_hold_until(tx: Tx, *, saver_id: UUID, now: datetime) -> datetime | None:
@@ -41,14 +40,30 @@ async def payout_hold_until(tx: Tx, *, saver_id: UUID, now: datetime) -> datetim
     return await hold_queries.find_latest_end(tx, saver_id=saver_id, now=now)
 
 
-async def hold_for_number(tx: Tx, *, saver_id: UUID, links: Sequence[Link], now: datetime) -> datetime | None:
+async def hold_for_number(
+    tx: Tx, *, saver_id: UUID, number: AboutNumber, links: Sequence[Link], now: datetime
+) -> datetime | None:
     """Start the hold that a newly proven number brings, and return until when; None for the saver's first number.
 
-    Called before the number is linked, with the saver locked. `links` are those of everybody who ever held it.
+    Called before `number` is linked in the same transaction, with the saver locked. `links` are those of everybody
+    who ever held it.
     """
     if not await hold_queries.has_had_number(tx, saver_id=saver_id):
         return None
-    return await start_hold(tx, saver_id=saver_id, cause=_cause(links, saver_id), now=now)
+    return await _start(tx, saver_id=saver_id, cause=_cause(links, saver_id), about=number, now=now)
+
+
+async def _start(
+    tx: Tx, *, saver_id: UUID, cause: HoldCause, about: AboutNumber | None, now: datetime
+) -> datetime:
+    """Hold the saver's payouts for 48 hours from `now`, and have every old number told why. Shortens no other hold."""
+    held_until = now + HOLD
+    hold_id = await hold_queries.insert_hold(
+        tx, saver_id=saver_id, cause=cause, held_until=held_until, created_at=now
+    )
+    kind = NoticeKind(cause.value)
+    await notices.tell(tx, saver_id=saver_id, kind=kind, about=about, hold_id=hold_id, now=now)
+    return held_until
 
 
 def _cause(links: Sequence[Link], saver_id: UUID) -> HoldCause:

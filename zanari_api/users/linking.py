@@ -10,8 +10,9 @@ from uuid import UUID
 from zanari_api.kit.ids import new_id
 from zanari_api.runtime.crypto import DataKey, Place
 from zanari_api.runtime.db import Rerun, Tx
-from zanari_api.users import holds, link_queries, queries
+from zanari_api.users import holds, link_queries, notices, queries
 from zanari_api.users.link_queries import Holder
+from zanari_api.users.notice_rows import AboutNumber
 from zanari_api.users.rules import Link, Lost
 from zanari_api.users.service import MPESA_ACCOUNTS
 
@@ -121,10 +122,15 @@ async def link_proven_by_payment(
         return LinkOutcome.HELD, []
     if any(holder.proven_at > now - PROOF_KEEPS for holder in held):
         return LinkOutcome.IN_USE, []
-    await holds.hold_for_number(tx, saver_id=saver_id, links=_as_links(known, blind_index), now=now)
+    link_id = new_id()
+    number = AboutNumber(link_id, blind_index)
+    links = _as_links(known, blind_index)
+    await holds.hold_for_number(tx, saver_id=saver_id, number=number, links=links, now=now)
     for holder in held:
         await queries.end_link(tx, link=_as_link(holder, blind_index), because="proven_by_another_saver")
-    link_id = new_id()
+        await notices.tell_of_lost(
+            tx, saver_id=holder.saver_id, number=AboutNumber(holder.id, blind_index), now=now
+        )
     linked = await queries.insert_link(
         tx,
         saver_id=saver_id,

@@ -16,7 +16,6 @@ from zanari_api.runtime.crypto import DataKey, Keyring, Place
 from zanari_api.runtime.db import Database, Role, TryAgain, Tx
 from zanari_api.users import holds, linking, pin_hashing, pin_queries, pin_rules, service, step_up
 from zanari_api.users.errors import FreshSignInRequired, PinNotSet, PinTooWeak
-from zanari_api.users.holds import HoldCause
 from zanari_api.users.pin_queries import PinRow
 from zanari_api.users.step_up import Purpose, StepUp
 
@@ -127,8 +126,7 @@ class SaverPin:
             await pin_queries.replace_pin(
                 tx, saver_id=self.saver_id, sealed_hash=sealed_hash, set_at=now, reset_at=now
             )
-            cause = HoldCause.PIN_RESET
-            held_until = await holds.start_hold(tx, saver_id=self.saver_id, cause=cause, now=now)
+            held_until = await holds.hold_for_pin_reset(tx, saver_id=self.saver_id, now=now)
             return PinSet(set_at=now, held_until=held_until)
 
         return await self.database.unit_of_work(write, role=Role.API, saver_id=self.saver_id)

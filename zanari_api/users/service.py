@@ -10,8 +10,9 @@ from zanari_api.kit.ids import new_id
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.runtime.crypto import DataKey, IndexKey, Keyring, Place
 from zanari_api.runtime.db import Rerun, Tx
-from zanari_api.users import holds, link_queries, queries
+from zanari_api.users import holds, link_queries, notices, queries
 from zanari_api.users.errors import PhoneNotEditable, SaverNotFound
+from zanari_api.users.notice_rows import AboutNumber
 from zanari_api.users.rows import SaverRow
 from zanari_api.users.rules import Link, Lost, proof_is_stale, scatter
 from zanari_api.users.schemas import Profile, ProfileUpdate
@@ -150,11 +151,14 @@ async def link_proven_by_auth(
     # Every token carries the phone: that alone does not undo what the saver wanted.
     if await link_queries.was_removed(tx, saver_id=saver_id, blind_index=blind_index):
         return []
-    await holds.hold_for_number(tx, saver_id=saver_id, links=links, now=now)
+    link_id = new_id()
+    number = AboutNumber(link_id, blind_index)
+    await holds.hold_for_number(tx, saver_id=saver_id, number=number, links=links, now=now)
     ended = [link for link in links if link.unlinked_at is None]
     for link in ended:
         await queries.end_link(tx, link=link, because="proven_by_another_saver")
-    link_id = new_id()
+        lost = AboutNumber(link.id, blind_index)
+        await notices.tell_of_lost(tx, saver_id=link.saver_id, number=lost, now=now)
     key = data_key_of(savers[saver_id], keyring)
     sealed = key.encrypt(msisdn.encode(), Place(MPESA_ACCOUNTS, "msisdn", link_id))
     linked = await queries.insert_link(
