@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from checks import supabase_config
 from checks.check import Check
 
-CHECKS: Final[tuple[Check, ...]] = ()
+CHECKS: Final[tuple[Check, ...]] = (*supabase_config.CHECKS,)
