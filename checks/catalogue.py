@@ -2,7 +2,11 @@
 
 from typing import Final
 
-from checks import supabase_config
+from checks import container, lints, supabase_config
 from checks.check import Check
 
-CHECKS: Final[tuple[Check, ...]] = (*supabase_config.CHECKS,)
+CHECKS: Final[tuple[Check, ...]] = (
+    *lints.CHECKS,
+    *supabase_config.CHECKS,
+    *container.CHECKS,
+)
