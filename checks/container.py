@@ -313,7 +313,7 @@ def _spend(port: int, secret: str) -> httpx.Response:
     return httpx.post(url, content=body, headers=headers, timeout=60)
 
 
-def _outcome(slow: "Future[httpx.Response]") -> str:
+def _outcome(slow: Future[httpx.Response]) -> str:
     if not slow.done():
         return "no answer"
     return repr(slow.exception()) if slow.exception() else slow.result().text

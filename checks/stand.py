@@ -27,7 +27,6 @@ from zanari_api.simulation.world import variables_of
 DATABASE: Final = "zanari"
 SERVICE: Final = "zanari_service"
 MIGRATOR: Final = "postgres"
-AUTHENTICATOR: Final = "authenticator"
 LOG_TAIL: Final = 2_000
 
 NOBODY: Final = "http://127.0.0.1:9"
