@@ -95,3 +95,7 @@ LONGEST
 # The Safaricom emulator, for tests and simulations.
 _.seeded
 _.none
+
+# What the standard library's HTTP server calls.
+_.do_POST
+_.log_message
