@@ -30,6 +30,7 @@ from zanari_api.roundups.spends import Policy
 from zanari_api.runtime.activity import Activity
 from zanari_api.runtime.auth import TokenVerifier
 from zanari_api.runtime.crypto import Keyring, ServiceKeyStore
+from zanari_api.runtime.database_tls import check_root
 from zanari_api.runtime.db import Database, Fact
 from zanari_api.runtime.deps import Features, Runtime
 from zanari_api.runtime.jobs import run_round
@@ -232,8 +233,11 @@ def refuse_unfit(settings: Settings, *, stead: Stead | None = None) -> tuple[str
 
 
 def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -> Runtime:
+    dsn = reveal(settings.database_url) or ""
+    checked("DATABASE_URL", lambda: check_root(dsn))
     database = Database(
-        reveal(settings.database_url) or "",
+        dsn,
+        pooled=settings.behind_pooler,
         on_rerun=metrics.reruns.inc,
         on_commit=_counting(metrics),
     )

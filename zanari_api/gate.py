@@ -50,7 +50,9 @@ class Gate:
     async def _ask(self) -> None:
         try:
             reasons = await unfit_for_production(self._database)
-        except DatabaseUnavailable:
+        except DatabaseUnavailable as error:
+            # One that is away may come back. One that is not who it should be is not waited for.
+            self._answered, self.refusal = error.reason is not None, error.reason
             return
         self._answered = True
         if reasons:

@@ -3,11 +3,14 @@
 import re
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+TRANSACTION_POOLER_PORT: Final = 6543
+"""Where Supabase's pooler lends connections for one transaction at a time."""
 
 
 class Environment(StrEnum):
@@ -104,6 +107,9 @@ class Settings(BaseSettings):
 
     database_migration_url: Annotated[OptionalSecret, _url("postgresql", "postgres")] = None
     """Postgres for `zanari migrate` alone, as the role that owns the schemas. Default: DATABASE_URL."""
+
+    database_pooler: Annotated[bool | None, BeforeValidator(_blank_is_unset)] = None
+    """Whether DATABASE_URL leads to a pooler that lends connections by transaction. Unset: where its port is 6543."""
 
     supabase_url: Annotated[Optional, _url("https", "http")] = None
     """The Supabase project, issuer of access tokens. Unset in development: an emulator of Supabase Auth."""
@@ -238,6 +244,13 @@ class Settings(BaseSettings):
                     for each in problems
                 )
             ) from None
+
+    @property
+    def behind_pooler(self) -> bool:
+        """Tell whether each transaction may get another of the server's connections."""
+        if self.database_pooler is not None or self.database_url is None:
+            return bool(self.database_pooler)
+        return urlsplit(self.database_url.get_secret_value()).port == TRANSACTION_POOLER_PORT
 
     @property
     def in_development(self) -> bool:

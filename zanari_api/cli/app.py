@@ -40,6 +40,8 @@ from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
 from zanari_api.runtime import migrations
+from zanari_api.runtime.database_tls import distrust
+from zanari_api.runtime.db import DatabaseUnavailable
 from zanari_api.runtime.migrations import MigrationError
 from zanari_api.sandbox import demo
 from zanari_api.sandbox.auth import TokenMint
@@ -90,7 +92,8 @@ def main() -> None:
     try:
         app(prog_name="zanari")
     except EXPECTED as error:
-        fail(str(error))
+        reason = error.reason if isinstance(error, DatabaseUnavailable) else None
+        fail(reason or str(error))
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # Its first line alone: what follows may quote a row.
         fail(f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
@@ -298,7 +301,12 @@ async def _migrate(*, dry_run: bool) -> None:
         async with serving.environment(settings, on_progress=progress):
             say("The embedded database is up to date.")
         return
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(url.get_secret_value(), timeout=10)
+    if settings.database_migration_url is None and settings.behind_pooler:
+        fail(
+            "DATABASE_MIGRATION_URL is not set, and DATABASE_URL leads to a pooler: migrations need the database"
+        )
+    name = "DATABASE_URL" if settings.database_migration_url is None else "DATABASE_MIGRATION_URL"
+    connection = await _connected(name, url.get_secret_value())
     try:
         if dry_run:
             plan = await migrations.plan(connection)
@@ -312,6 +320,16 @@ async def _migrate(*, dry_run: bool) -> None:
     say(f"{len(plan.pending)} {done}." if plan.pending else "Nothing to do: the database is up to date.")
     if plan.ahead:
         say(f"The database is ahead of this build by {', '.join(plan.ahead)}; it can be served from.")
+
+
+async def _connected(name: str, url: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Connect to migrate. Where the server is not to be trusted, ends by naming the variable that leads there."""
+    try:
+        return await asyncpg.connect(url, timeout=10)
+    except (OSError, asyncpg.ClientConfigurationError) as error:
+        if (reason := distrust(error)) is not None:
+            fail(f"{name}: {reason}")
+        raise
 
 
 def command_name() -> str:

@@ -14,6 +14,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from zanari_api.kit.errors import Unavailable
+from zanari_api.runtime.database_tls import distrust
 
 T = TypeVar("T")
 Row = TypeVar("Row")
@@ -22,6 +23,9 @@ RERUNS_MAX: Final = 3
 ACQUIRE_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 15.0
 ROLLBACK_TIMEOUT_S: Final = 0.5
+CLOSE_TIMEOUT_S: Final = 3.0
+STATEMENTS_KEPT: Final = 100
+"""As many prepared statements a connection keeps; none behind a pooler, where the next transaction has another."""
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +66,12 @@ class DatabaseUnavailable(Unavailable):
     """The service cannot reach its database. Send the same request again."""
 
     code = "database_unavailable"
+
+    @property
+    def reason(self) -> str | None:
+        """Return what is wrong with DATABASE_URL, for operators; None where the database is merely away."""
+        reason = self.context.get("reason")
+        return reason if isinstance(reason, str) else None
 
 
 class TryAgain(Unavailable):
@@ -155,6 +165,8 @@ class Database:
     """A small pool of connections and the transactions made on it.
 
     `pool_max`: about 8 is the measured optimum; more connections contend for the same rows.
+    `pooled`: the connections are a pooler's, which lends a server for one transaction at a time: no statement may
+    be prepared by name. Costs a round trip for each statement.
     `on_commit` is handed the facts of each transaction, after its commit.
     """
 
@@ -163,11 +175,13 @@ class Database:
         dsn: str,
         *,
         pool_max: int = 8,
+        pooled: bool = False,
         on_rerun: Callable[[], None] = lambda: None,
         on_commit: Callable[[Sequence[Fact]], None] = lambda _: None,
     ) -> None:
         self._dsn = dsn
         self._pool_max = pool_max
+        self._pooled = pooled
         self._on_rerun = on_rerun
         self._on_commit = on_commit
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
@@ -182,13 +196,21 @@ class Database:
             connection_class=cast("type[asyncpg.Connection[asyncpg.Record]]", _Connection),
             timeout=ACQUIRE_TIMEOUT_S,
             command_timeout=COMMAND_TIMEOUT_S,
+            statement_cache_size=0 if self._pooled else STATEMENTS_KEPT,
             server_settings={"application_name": "zanari", "timezone": "UTC"},
         )
 
     async def close(self) -> None:
-        if self._pool is not None:
-            await self._pool.close()
-            self._pool = None
+        """Close the pool. What still uses a connection after CLOSE_TIMEOUT_S loses it: nobody waits for ever."""
+        if self._pool is None:
+            return
+        pool, self._pool = self._pool, None
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await pool.close()
+        except TimeoutError:
+            log.warning("database_pool_cut_short")
+            pool.terminate()
 
     def pool_use(self) -> tuple[int, int]:
         """Return (connections in use, connections at most)."""
@@ -230,9 +252,11 @@ class Database:
                     await _roll_back(connection)
                     raise
             self._on_commit(tx.facts)
-        except OUTAGES as error:
-            log.warning("database_unavailable", error=type(error).__name__)
-            raise DatabaseUnavailable(error=type(error).__name__) from error
+        except (*OUTAGES, asyncpg.ClientConfigurationError) as error:
+            kind, why = type(error).__name__, distrust(error)
+            reason = None if why is None else f"DATABASE_URL: {why}"
+            log.warning("database_unavailable", error=kind, reason=reason)
+            raise DatabaseUnavailable(error=kind, reason=reason) from error
 
     @asynccontextmanager
     async def _lent(
