@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -290,6 +291,22 @@ async def test_the_pool_in_use_is_told(db: Database) -> None:
     async with db.transaction(Role.SYSTEM):
         assert db.pool_use() == (1, 4)
     assert db.pool_use() == (0, 4)
+
+
+async def test_who_waits_for_a_connection_is_told(db: Database) -> None:
+    async def look() -> None:
+        async with db.transaction(Role.SYSTEM):
+            pass
+
+    async with AsyncExitStack() as stack:
+        for _ in range(4):
+            await stack.enter_async_context(db.transaction(Role.SYSTEM))
+        assert db.waiting() == 0
+        late = [asyncio.create_task(look()) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        assert (db.pool_use(), db.waiting()) == ((4, 4), 3)
+    await asyncio.gather(*late)
+    assert db.waiting() == 0
 
 
 async def test_a_value_of_another_type_than_asked_for_is_a_bug(db: Database) -> None:
