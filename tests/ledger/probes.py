@@ -320,4 +320,31 @@ SNAPSHOTS: Final = [
     constraint("snapshots_account_known", SNAPSHOT.format(account=OTHER)),
 ]
 
-PROBES: Final = [*ACCOUNTS, *BALANCES, *TRANSFERS, *ENTRIES, *WHOLE_TRANSFERS, *CHAINS, *SNAPSHOTS]
+
+def seal(
+    seq: int = 1_000_001, subject_id: str = OTHER, kind: str = "'act'", digest: int = 32, sealed: int = 32
+) -> str:
+    """Insert a seal whose digest and hash are so many bytes."""
+    return (
+        "INSERT INTO ledger.seals (seq, sealed_at, subject_id, kind, digest, hash) VALUES"
+        f" ({seq}, now(), {subject_id}, {kind}, decode(repeat('00', {digest}), 'hex'), decode(repeat('00', {sealed}), 'hex'));"
+    )
+
+
+SEALS: Final = [
+    constraint("seals_pkey", seal(subject_id=SECOND), seal()),
+    constraint("seals_subject_unique", seal(1_000_002), seal()),
+    constraint("seals_seq_counts", seal(0)),
+    constraint("seals_kind_known", seal(kind="'balance'")),
+    constraint("seals_digest_sized", seal(digest=31)),
+    constraint("seals_hash_sized", seal(sealed=33)),
+    constraint("seals_immutable", "UPDATE ledger.seals SET seq = seq + 1"),
+    constraint("seals_immutable", "DELETE FROM ledger.seals"),
+    constraint("seals_immutable", "TRUNCATE ledger.seals"),
+    constraint("sealing_pkey", "INSERT INTO ledger.sealing (id) VALUES (1)"),
+    constraint("sealing_only_one", "INSERT INTO ledger.sealing (id) VALUES (2)"),
+    constraint("sealing_never_deleted", "DELETE FROM ledger.sealing"),
+    constraint("sealing_never_deleted", "TRUNCATE ledger.sealing"),
+]
+
+PROBES: Final = [*ACCOUNTS, *BALANCES, *TRANSFERS, *ENTRIES, *WHOLE_TRANSFERS, *CHAINS, *SNAPSHOTS, *SEALS]

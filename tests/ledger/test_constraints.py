@@ -54,6 +54,8 @@ NEEDED = {
     "ledger.transfers": {"key", "kind", "event_at", "posted_at", "metadata", "xact"},
     "ledger.entries": {"transfer_id", "account_id", "amount_cents", "xact"},
     "ledger.snapshots": {"cluster_id", "consumed_below", "restored_through", "balance_cents", "taken_at"},
+    "ledger.seals": {"sealed_at", "subject_id", "kind", "digest", "hash"},
+    "ledger.sealing": {"transfer_xact", "transfer_id", "act_xact", "act_id", "length", "hash"},
 }
 
 
