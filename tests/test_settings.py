@@ -44,7 +44,11 @@ COMPLETE = {
     "MPESA_INITIATOR_NAME": "zanari",
     "MPESA_INITIATOR_PASSWORD": "a password",
     "MPESA_CERTIFICATE": certificate_pem(),
+    "SMS_GATEWAY_URL": "https://sms.zanari.co.ke/messages",
+    "SMS_GATEWAY_TOKEN": "a gateway's token",
 }
+
+NEEDED_IN_PRODUCTION_ALONE = {"SMS_GATEWAY_URL", "SMS_GATEWAY_TOKEN"}
 
 
 @pytest.fixture(autouse=True)
@@ -123,6 +127,7 @@ def test_a_profile_is_fit_for_its_environment_and_leaves_open_only_what_is_each_
         "ENVIRONMENT",
         "MPESA_ENVIRONMENT",
         "MPESA_WEBHOOK_SECRET",
+        *(() if profile is Environment.PRODUCTION else NEEDED_IN_PRODUCTION_ALONE),
     }
 
 
@@ -199,6 +204,8 @@ REFUSED_IN_PRODUCTION = {
     "database unverified": ("DATABASE_URL", "postgresql://zanari_service@db.test/postgres?sslmode=require"),
     "issuer in clear": ("SUPABASE_URL", "http://project.supabase.test"),
     "emulated issuer": ("SUPABASE_URL", "https://127.0.0.1:54321"),
+    "messages in clear": ("SMS_GATEWAY_URL", "http://sms.zanari.co.ke/messages"),
+    "emulated messages": ("SMS_GATEWAY_URL", "https://127.0.0.1:9000/messages"),
     "zero key": ("PII_KEYS", "k1:" + "A" * 43 + "="),
     "zero key behind a good one": ("PII_KEYS", f"{COMPLETE['PII_KEYS']},k0:{'A' * 43}="),
     "short secret": ("MPESA_WEBHOOK_SECRET", "correct horse"),
@@ -232,6 +239,15 @@ def test_staging_starts_with_what_a_rehearsal_may_have_and_knows_it(
         assert name in unfit_for_production(Settings.load())
     else:
         assert create_app(Settings.load()).state.parts.unfit_for_production == (name,)
+
+
+def test_staging_starts_without_a_gateway_for_text_messages_and_with_one_needs_its_token(given: Give) -> None:
+    rehearsal = COMPLETE | {"ENVIRONMENT": "staging", "SMS_GATEWAY_TOKEN": ""}
+    given(**rehearsal | {"SMS_GATEWAY_URL": ""})
+    assert create_app(Settings.load()).state.parts.sms is None
+    given(**rehearsal)
+    with pytest.raises(SettingsInvalid, match=r"^not set: SMS_GATEWAY_TOKEN$"):
+        create_app(Settings.load())
 
 
 def test_all_that_production_refuses_is_told_at_once(given: Give) -> None:
@@ -338,7 +354,13 @@ def test_nothing_is_read_when_a_module_is_imported() -> None:
 
 def test_what_is_secret_is_typed_so() -> None:
     secret = {"url", "key", "keys", "secret", "token", "tokens"}
-    plain = {"supabase_url", "mpesa_webhook_public_key", "mpesa_base_url", "mpesa_callback_base_url"}
+    plain = {
+        "supabase_url",
+        "mpesa_webhook_public_key",
+        "mpesa_base_url",
+        "mpesa_callback_base_url",
+        "sms_gateway_url",
+    }
     for name, field in Settings.model_fields.items():
         if secret & set(name.split("_")) and name not in plain:
             assert SecretStr in getattr(field.annotation, "__args__", ()), name

@@ -52,6 +52,7 @@ def test_every_contract_is_kept() -> None:
         ("kit/money.py", "zanari_api.runtime.db", "layers"),
         ("users/service.py", "zanari_api.goals.service", "layers"),
         ("ledger/posting.py", "zanari_api.daraja.answers", "layers"),
+        ("sms/gateway.py", "zanari_api.daraja.answers", "layers"),
         ("serving.py", "zanari_api.cli", "layers"),
         ("helpers.py", "zanari_api.kit.money", "layers"),
         ("runtime/db.py", "zanari_api.settings", "settings"),

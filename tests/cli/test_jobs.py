@@ -8,7 +8,10 @@ import pytest
 from tests.cli.conftest import CommandBeside
 from tests.support.app import Api
 from tests.support.payouts import Withdrawing, payer, until_it_ends, withdrawing
+from tests.support.pins import OTHER_PIN, put_pin, signed_in, with_pin
+from tests.support.savers import Saver, answered
 from zanari_api.runtime.jobs import run_round
+from zanari_api.sandbox.sms import SmsFault
 from zanari_api.worker import work_of
 
 REASON = ("--reason", "the bug is mended")
@@ -62,6 +65,24 @@ async def test_what_was_given_up_is_listed_and_revived_once(api: Api, operator: 
     assert len(await acts(api, payout)) == 1
     assert await until_it_ends(payout) == "settled"
     assert payout.paid_by_safaricom() == 1
+
+
+async def test_a_notice_that_the_gateway_refused_is_listed_and_goes_when_it_is_revived(
+    api: Api, saver: Saver, operator: CommandBeside
+) -> None:
+    await with_pin(saver)
+    answered(await put_pin(signed_in(saver), OTHER_PIN))
+    api.handsets.faults.append(SmsFault.REFUSE)
+    await api.work()
+    listed = await operator("jobs", "list")
+    assert listed.code == 1
+    (line,) = [line for line in listed.out.splitlines() if "GatewayRefused" in line]
+    assert str(saver.phone)[3:] not in listed.out
+    done = await operator("jobs", "revive", "notices", line.split()[1], *REASON)
+    assert done.code == 0, done.err
+    await api.work()
+    assert len(api.handsets.received_by(str(saver.phone))) == 1
+    assert (await operator("jobs", "list")).code == 0
 
 
 async def test_only_a_dead_row_of_a_job_is_revived(api: Api, operator: CommandBeside) -> None:

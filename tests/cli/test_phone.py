@@ -4,14 +4,16 @@ import pytest
 
 from tests.cli.conftest import CommandBeside
 from tests.support.app import SHORTCODE, Api
-from tests.support.savers import Saver
+from tests.support.pins import OTHER_PIN, put_pin, signed_in, with_pin
+from tests.support.savers import Saver, answered
 from zanari_api.daraja.requests import StkPush
+from zanari_api.kit.clock import EAT
 
 
 @pytest.fixture
 def phone(api: Api, zanari_beside: CommandBeside, monkeypatch: pytest.MonkeyPatch) -> CommandBeside:
     """Run the verbs in development, against the module's emulator."""
-    for name in ("DATABASE_URL", "MPESA_BASE_URL"):
+    for name in ("DATABASE_URL", "MPESA_BASE_URL", "SMS_GATEWAY_URL", "SMS_GATEWAY_TOKEN"):
         monkeypatch.setenv(name, api.variables[name])
     return zanari_beside
 
@@ -79,6 +81,30 @@ async def test_a_phone_keeps_a_habit(api: Api, phone: CommandBeside, saver: Save
 async def test_callbacks_and_their_answers_are_listed(phone: CommandBeside, prompted: str) -> None:
     await phone("phone", "approve", "--phone", prompted)
     assert (await phone("phone", "callbacks", "--last", "5")).code == 0
+
+
+async def test_text_messages_are_shown_with_their_time_in_nairobi(
+    api: Api, phone: CommandBeside, saver: Saver
+) -> None:
+    assert "No phone got a message." in (await phone("phone", "messages", "--phone", str(saver.phone))).out
+    await with_pin(saver)
+    answered(await put_pin(signed_in(saver), OTHER_PIN))
+    await api.work()
+    shown = await phone("phone", "messages", "--phone", str(saver.phone))
+    head, text = shown.out.splitlines()
+    (message,) = [each for each in api.handsets.messages if each.to == f"+{saver.phone}"]
+    assert head == f"+{saver.phone}  {message.at.astimezone(EAT):%Y-%m-%d %H:%M:%S}"
+    assert text.strip().startswith("Zanari: your PIN was replaced on ")
+    assert (await phone("phone", "messages", "--last", "1")).out == shown.out
+
+
+async def test_without_an_emulated_gateway_there_are_no_messages_to_show(
+    phone: CommandBeside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SMS_GATEWAY_URL")
+    assert (await phone("phone", "messages")).failure == (
+        "no gateway for text messages is emulated here: start `zanari dev`"
+    )
 
 
 @pytest.mark.parametrize(

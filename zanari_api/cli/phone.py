@@ -1,6 +1,8 @@
 """`zanari phone`: the buttons of the emulated phones and of the emulated M-PESA behind them. For development alone."""
 
 import json
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
@@ -9,6 +11,7 @@ import typer
 
 from zanari_api import serving
 from zanari_api.cli.terminal import fail, say, table
+from zanari_api.kit.clock import EAT
 from zanari_api.kit.money import format_kes, parse_kes
 from zanari_api.kit.msisdn import parse_msisdn
 from zanari_api.sandbox import demo
@@ -143,6 +146,23 @@ def books() -> None:
 
 
 @app.command()
+def messages(
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest.")] = 20,
+    phone: Annotated[str | None, typer.Option("--phone", help="One number alone.")] = None,
+) -> None:
+    """Show the text messages that phones got, the oldest of them first."""
+    url = _settings().sms_gateway_url
+    if url is None:
+        fail("no gateway for text messages is emulated here: start `zanari dev`")
+    got = _send("GET", url, params={"last": last} | ({} if phone is None else {"to": f"+{_number(phone)}"}))
+    if not got:
+        say("No phone got a message. A new one comes a second or two after what it tells of.")
+        return
+    for one in got:
+        say(f"{one['to']}  {_local(one['at'])}\n  {one['text']}")
+
+
+@app.command()
 def callbacks(
     last: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest.")] = 20,
 ) -> None:
@@ -160,18 +180,29 @@ def _press(phone: str, answer: str) -> None:
 
 
 def _call(method: str, path: str, body: object = None) -> Any:
+    return _send(method, f"{_settings().mpesa_base_url}/control{path}", body)
+
+
+def _settings() -> Settings:
     settings = serving.beside_running(Settings.load())
     if not settings.in_development:
         fail("phones are emulated in development alone")
-    base_url = f"{settings.mpesa_base_url}/control"
+    return settings
+
+
+def _send(method: str, url: str, body: object = None, *, params: Mapping[str, Any] | None = None) -> Any:
     try:
-        response = httpx.request(method, base_url + path, json=body, timeout=TIMEOUT_S)
+        response = httpx.request(method, url, json=body, params=params, timeout=TIMEOUT_S)
         told = response.json()
     except (httpx.HTTPError, json.JSONDecodeError) as error:
         fail(f"the emulator does not answer: {type(error).__name__}. Does `zanari dev` run here?")
     if not response.is_success:
         fail(told["error"])
     return told
+
+
+def _local(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(EAT):%Y-%m-%d %H:%M:%S}"
 
 
 def _number(phone: str) -> str:

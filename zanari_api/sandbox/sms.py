@@ -95,5 +95,7 @@ class SmsEmulator:
         last = request.query_params.get("last", str(LISTED))
         if not last.isdigit():
             return JSONResponse({"error": "last: a number"}, 400)
-        shown = list(self.messages)[-int(last) :] if int(last) else []
+        to = request.query_params.get("to")
+        wanted = [each for each in self.messages if to in {None, each.to}]
+        shown = wanted[-int(last) :] if int(last) else []
         return JSONResponse([{"to": one.to, "text": one.text, "at": one.at.isoformat()} for one in shown])

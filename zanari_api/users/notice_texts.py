@@ -10,7 +10,7 @@ from zanari_api.users.notice_rows import NoticeKind
 _LINKED: Final[Mapping[NoticeKind, str]] = {
     NoticeKind.NUMBER_ADDED: "was added to your account",
     NoticeKind.NUMBER_MOVED: "was moved to your account",
-    NoticeKind.NUMBER_PROVEN_AGAIN: "was linked to your account again",
+    NoticeKind.NUMBER_PROVEN_AGAIN: "was linked to you again",
 }
 
 
