@@ -11,6 +11,9 @@ CHECK_BOOKS: Final[LiteralString] = """
      ORDER BY c.invariant, c.subject, c.detail
 """
 
+PATIENCE_S: Final = 1_800
+"""How long the check may take. It reads every entry in one statement, which a command's usual timeout would cut off."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrokenInvariant:
@@ -26,4 +29,4 @@ async def check(tx: Tx) -> list[BrokenInvariant]:
 
     Reads every entry, in one statement with one view of the database: postings may go on meanwhile.
     """
-    return await tx.fetch_all(BrokenInvariant, CHECK_BOOKS)
+    return await tx.fetch_all(BrokenInvariant, CHECK_BOOKS, patience_s=PATIENCE_S)

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from zanari_api.ledger import balances
+from zanari_api.ledger import balances, invariants
 from zanari_api.reconciliation import checks
 from zanari_api.reconciliation.service import Reconciling, reconcile
 from zanari_api.runtime.db import Role, Tx
@@ -19,6 +19,7 @@ NIGHTLY_AT: Final = time(2, 30)
 
 BOOKS_CHECK: Final = "books_check"
 BOOKS_CHECKED_EVERY: Final = timedelta(minutes=15)
+BOOKS_CHECK_LEASE: Final = timedelta(seconds=2 * invariants.PATIENCE_S)
 
 
 def schedules_of(parts: Reconciling) -> list[Schedule]:
@@ -48,5 +49,5 @@ def schedules_of(parts: Reconciling) -> list[Schedule]:
     return [
         Schedule(name="reconcile_nightly", run=nightly, daily_at=NIGHTLY_AT),
         Schedule(name="reconcile_hourly", run=every_hour, every=timedelta(hours=1)),
-        Schedule(name=BOOKS_CHECK, run=check, every=BOOKS_CHECKED_EVERY),
+        Schedule(name=BOOKS_CHECK, run=check, every=BOOKS_CHECKED_EVERY, lease=BOOKS_CHECK_LEASE),
     ]

@@ -23,6 +23,8 @@ RERUNS_MAX: Final = 3
 ACQUIRE_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 15.0
 ROLLBACK_TIMEOUT_S: Final = 0.5
+
+SET_STATEMENT_TIMEOUT: Final[LiteralString] = "SELECT set_config('statement_timeout', $1, true)"
 CLOSE_TIMEOUT_S: Final = 3.0
 STATEMENTS_KEPT: Final = 100
 """As many prepared statements a connection keeps; none behind a pooler, where the next transaction has another."""
@@ -90,7 +92,12 @@ class _Connection(asyncpg.Connection):  # pyright: ignore[reportMissingTypeArgum
 class _Driver(Protocol):
     """The part of asyncpg's connection that is used, typed so that only literal SQL passes."""
 
-    async def fetch(self, query: LiteralString, *args: object) -> list[asyncpg.Record]: ...
+    async def fetch(
+        self,
+        query: LiteralString,
+        *args: object,
+        timeout: float | None = None,  # noqa: ASYNC109 (the driver's own: it cancels at the server, too)
+    ) -> list[asyncpg.Record]: ...
     async def fetchrow(self, query: LiteralString, *args: object) -> asyncpg.Record | None: ...
     async def fetchval(self, query: LiteralString, *args: object) -> object: ...
     async def execute(self, query: LiteralString, *args: object) -> str: ...
@@ -121,9 +128,17 @@ class Tx:
         record = await self._driver.fetchrow(sql, *args)
         return None if record is None else row(**dict(record))
 
-    async def fetch_all(self, row: Callable[..., Row], sql: LiteralString, *args: object) -> list[Row]:
-        """Return all rows, each built by column name."""
-        return [row(**dict(record)) for record in await self._driver.fetch(sql, *args)]
+    async def fetch_all(
+        self, row: Callable[..., Row], sql: LiteralString, *args: object, patience_s: int | None = None
+    ) -> list[Row]:
+        """Return all rows, each built by column name.
+
+        `patience_s` is for what reads whole tables and may take longer than COMMAND_TIMEOUT_S.
+        """
+        if patience_s is not None:
+            await self._driver.execute(SET_STATEMENT_TIMEOUT, f"{patience_s}s")
+        records = await self._driver.fetch(sql, *args, timeout=patience_s)
+        return [row(**dict(record)) for record in records]
 
     async def fetch_value(self, kind: type[T], sql: LiteralString, *args: object) -> T | None:
         """Return the first column of the first row, which must be a `kind` or null."""
