@@ -92,7 +92,8 @@ Day
 Instant
 LONGEST
 
-# The Safaricom emulator, for tests and simulations.
+# The emulators, for tests and simulations.
+_.received_by
 _.seeded
 _.none
 
