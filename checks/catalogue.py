@@ -2,11 +2,13 @@
 
 from typing import Final
 
-from checks import container, lints, supabase_config
+from checks import container, doctoring, environments, lints, supabase_config
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
     *lints.CHECKS,
     *supabase_config.CHECKS,
+    *environments.CHECKS,
+    *doctoring.CHECKS,
     *container.CHECKS,
 )

@@ -161,7 +161,7 @@ def _described(
             certificate=settings.mpesa_certificate,
             initiator_password_set_on=settings.mpesa_initiator_password_set_on,
         ),
-        sms_gateway_url=getattr(settings, "sms_gateway_url", None),
+        sms_gateway_url=settings.sms_gateway_url,
     )
 
 
