@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from checks import container, doctoring, environments, lints, supabase_config
+from checks import container, doctoring, environments, lints, pooler, supabase_config
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -11,4 +11,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     *environments.CHECKS,
     *doctoring.CHECKS,
     *container.CHECKS,
+    *pooler.CHECKS,
 )
