@@ -40,11 +40,11 @@ def check_series(site: Site) -> str:
         _see_labels(prometheus)
         before = _until_found(prometheus, rules, excused)
         needless = [name for name in excused if not before.get(name)]
-        _tell_missing("before traffic", before, excused)
+        _tell_missing("before traffic", prometheus, rules, before, excused)
         site.say("every alert found its series before traffic")
         asked = service.traffic(live)
         after = _until_found(prometheus, rules, excused)
-        _tell_missing("after traffic", after, excused)
+        _tell_missing("after traffic", prometheus, rules, after, excused)
         needless = [name for name in needless if not after.get(name)]
         if needless:
             raise CheckFailed(
@@ -114,29 +114,41 @@ def _excused(file: Path, alerts: Sequence[Rule]) -> dict[str, str]:
 def _until_found(
     prometheus: Prometheus, rules: Sequence[Rule], excused: Mapping[str, str]
 ) -> dict[str, list[str]]:
-    """Ask until every rule that is not excused finds its series, or time is up. Return what is missing, by rule."""
+    """Ask until every rule finds what it has to, or time is up. Return what returns nothing, by rule."""
     deadline = time.monotonic() + SERIES_WITHIN_S
     while True:
         missing = {each.name: _missing(prometheus, each) for each in rules}
-        if time.monotonic() > deadline or not any(
-            parts for name, parts in missing.items() if name not in excused
-        ):
+        if time.monotonic() > deadline or not (missing.keys() - excused.keys()) & {
+            name for name, parts in missing.items() if parts
+        }:
             return missing
         time.sleep(1)
 
 
 def _missing(prometheus: Prometheus, rule: Rule) -> list[str]:
-    """Return the parts of a rule that return nothing, and the series it asks for by labels that nothing has."""
-    asked = [*without_comparisons(rule.expression), *map(str, selectors_in(rule.expression))]
-    return [part for part in dict.fromkeys(asked) if prometheus.series(part) == 0]
+    """Return the parts of a rule that return nothing now."""
+    return [part for part in without_comparisons(rule.expression) if prometheus.series(part) == 0]
 
 
-def _tell_missing(when: str, missing: Mapping[str, Sequence[str]], excused: Mapping[str, str]) -> None:
+def _tell_missing(
+    when: str,
+    prometheus: Prometheus,
+    rules: Sequence[Rule],
+    missing: Mapping[str, Sequence[str]],
+    excused: Mapping[str, str],
+) -> None:
+    """Raise CheckFailed for parts that return nothing, and for series that nobody has: for these there is no excuse."""
     told = [f"{name}: {part}" for name, parts in missing.items() if name not in excused for part in parts]
+    told += [
+        f"{each.name}: {selector}"
+        for each in rules
+        for selector in dict.fromkeys(selectors_in(each.expression))
+        if prometheus.series(str(selector)) == 0
+    ]
     if told:
         raise CheckFailed(
             f"{when}, these return no series, so the alert could never fire (mend its labels, start the count at 0,"
-            f" or say in {EXCEPTIONS} why that is right):\n" + "\n".join(told)
+            f" or say in {EXCEPTIONS} why that is right):\n" + "\n".join(dict.fromkeys(told))
         )
 
 

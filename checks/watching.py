@@ -101,8 +101,8 @@ class Prometheus:
     def series(self, expression: str) -> int:
         """Return how many series an expression returns now. Raises CheckFailed where it is refused."""
         answer = self._get("/api/v1/query", {"query": expression})
-        result = answer["result"]
-        return len(result) if answer["resultType"] == "vector" else 1
+        # A number or a text is one value, and is always there.
+        return len(answer["result"]) if answer["resultType"] in {"vector", "matrix"} else 1
 
     def targets(self) -> dict[str, str]:
         """Return the health of each job's targets, the worst of a job's."""
