@@ -24,7 +24,7 @@ AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 async def post(api: Api, payout_id: UUID, cents: int, source: FeeSource) -> None:
     async def work(tx: Tx) -> None:
         await fees.post_fee(
-            tx, payout_id=payout_id, shortcode=B2C_SHORTCODE, cents=cents, event_at=AT, source=source
+            tx, fees.of_payout(payout_id), shortcode=B2C_SHORTCODE, cents=cents, event_at=AT, source=source
         )
 
     await api.db.unit_of_work(work, role=Role.SYSTEM)
@@ -84,7 +84,8 @@ async def test_a_fee_of_nothing_is_known_and_moves_nothing(api: Api) -> None:
     await post(api, payout_id, 0, FeeSource.TARIFF)
     assert await charged(api) == before
     async with api.db.transaction(Role.SYSTEM) as tx:
-        assert await fees.list_posted(tx, payout_ids=[payout_id, uuid4()]) == {payout_id: 0}
+        known = fees.of_payout(payout_id)
+        assert await fees.list_posted(tx, [known, fees.of_payout(uuid4())]) == {known: 0}
 
 
 async def test_told_again_it_is_posted_once(api: Api) -> None:

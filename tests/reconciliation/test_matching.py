@@ -40,6 +40,7 @@ def day(*lines: Line, **more: Any) -> Day:
         "lines": lines,
         "booked": {},
         "payouts": {},
+        "charged": {},
         "deposits": frozenset(),
         "pending": [],
         "moved": [],

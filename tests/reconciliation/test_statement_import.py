@@ -25,6 +25,7 @@ from zanari_api.reconciliation.statement_service import (
     import_statement,
 )
 from zanari_api.runtime.db import Role, Tx
+from zanari_api.sandbox.safaricom.tariff import REVERSAL_FEE_CENTS
 
 UTILITY = Place(SHORTCODE, FloatAccount.UTILITY)
 PAYING = Place(B2C_SHORTCODE, FloatAccount.UTILITY)
@@ -175,6 +176,8 @@ async def test_a_reversal_by_safaricoms_own_hand_takes_the_deposit_back_by_apply
     assert list(after.applied) == [made.receipt]
     assert list(after.findings) == []
     assert await saver.holds() == (0, 0, 0)
+    # What Safaricom charged for it is told by the statement of another account.
+    await imported(Place(SHORTCODE, FloatAccount.CHARGES_PAID), apply=True)
     await assert_books_agree(fresh)
     (row,) = await saver.feed()
     assert row["status"] == "reversed"
@@ -277,6 +280,39 @@ async def test_a_charge_that_was_dearer_than_the_tariff_posts_the_difference(
     after = await imported(CHARGES, data=dearer.encode(), apply=True)
     assert list(after.findings) == []
     assert (await fresh.rows("SELECT cents, source FROM mpesa.fees"))[0]["cents"] == 2_240
+
+
+async def test_a_reversals_charge_is_named_and_posted_by_apply(fresh: Api, imported: Import) -> None:
+    receipt = await pay(fresh, 50_000)
+    # Safaricom's own hand: nobody tells us what it charged for it.
+    await fresh.emulator.reverse(receipt)
+    charges = Place(SHORTCODE, FloatAccount.CHARGES_PAID)
+    before = await imported(charges)
+    assert kinds(before) == {"fee_unposted": -REVERSAL_FEE_CENTS}
+    assert before.findings[0].cause.startswith(f"the charge for taking back the payment {receipt}")
+    assert f"zanari deposits reverse {receipt}" in before.findings[0].command
+    assert list((await imported(UTILITY, apply=True)).findings) == []
+    named = await imported(charges)
+    assert kinds(named) == {"fee_unposted": -REVERSAL_FEE_CENTS}
+    assert named.findings[0].cause.startswith("the charge for taking back the deposit ")
+    assert named.findings[0].command.endswith("--apply")
+    after = await imported(charges, apply=True)
+    assert list(after.findings) == []
+    assert len(after.applied) == 1
+    await assert_books_agree(fresh)
+    assert await open_breaks(fresh) == []
+
+
+async def test_a_reversals_charge_is_found_by_the_payment_where_its_own_receipt_was_not_known(
+    fresh: Api, imported: Import
+) -> None:
+    receipt = await pay(fresh, 50_000)
+    await fresh.emulator.reverse(receipt)
+    await take(fresh, receipt)
+    came = await imported(Place(SHORTCODE, FloatAccount.CHARGES_PAID), apply=True)
+    assert list(came.findings) == []
+    assert len(came.applied) == 1
+    await assert_books_agree(fresh)
 
 
 async def test_a_charge_for_no_payout_of_ours_is_for_a_person(fresh: Api, imported: Import) -> None:

@@ -25,6 +25,7 @@ from zanari_api.daraja.values import (
     time_of,
     without,
 )
+from zanari_api.kit.money import LARGEST_AMOUNT_CENTS
 from zanari_api.kit.wire_json import JsonValue
 
 _RESULT_FIELDS: Final = frozenset(
@@ -240,7 +241,7 @@ class ReversalResult:
             original_receipt=original,
             amount_cents=payment_cents(told.get("Amount")),
             completed_at=completed_at,
-            charge_cents=cents_of(told.get("Charge")),
+            charge_cents=_fee(cents_of(told.get("Charge"))) if succeeded else None,
             contradicts_itself=not succeeded and original is not None and completed_at is not None,
         )
 
@@ -254,7 +255,12 @@ def _receipt_on_success(result: ResultCallback, api: Api, name: str) -> str | No
 def _charge_cents(value: JsonValue) -> int | None:
     """Read `Fee For B2C Payment|KES|22.40`."""
     fields = [field.strip() for field in (text_of(value) or "").split("|")]
-    return cents_of(fields[2]) if len(fields) == 3 and fields[1] == "KES" else None  # noqa: PLR2004 (as above)
+    return _fee(cents_of(fields[2])) if len(fields) == 3 and fields[1] == "KES" else None  # noqa: PLR2004 (as above)
+
+
+def _fee(cents: int | None) -> int | None:
+    """Return what can be a fee: nothing below zero, and no more than may be paid at once."""
+    return cents if cents is not None and 0 <= cents <= LARGEST_AMOUNT_CENTS else None
 
 
 def _balance_line(part: str) -> tuple[str, BalanceLine] | None:

@@ -27,6 +27,11 @@ async def list_given_back(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
     ]
 
 
+async def list_reversals(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
+    """Return the deposits that were taken back under these receipts, which are Safaricom's for the reversals."""
+    return await comparison_queries.list_reversed(tx, receipts=receipts)
+
+
 async def list_reversed_deposits(tx: Tx, *, receipts: Sequence[str]) -> list[PaidIn]:
     """Return which of the deposits with these receipts were taken back."""
     return await comparison_queries.list_reversed_deposits(tx, receipts=receipts)

@@ -13,7 +13,7 @@ from zanari_api.daraja.timeouts import read_timeout
 from zanari_api.daraja.values import UnreadableCallback
 from zanari_api.deposits.correction_rows import Proof
 from zanari_api.deposits.corrections import ReversalCause
-from zanari_api.mpesa import breaks, reversal_queries, taking_back
+from zanari_api.mpesa import breaks, fees, reversal_queries, taking_back
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.inbox import Effected, InboxItem, Intake, Note, Outcome
 from zanari_api.mpesa.reversal_queries import Found, ReversalRequest
@@ -209,9 +209,17 @@ async def _settle(
         callback_id=item.id,
         event_at=told.completed_at or item.received_at,
     )
-    await taking_back.take_back(
+    taken = await taking_back.take_back(
         tx, receipt=reversal.receipt, amount_cents=reversal.amount_cents, proof=proof, now=now
     )
+    if told.charge_cents is not None and taken.deposit_id is not None:
+        await fees.post_fee(
+            tx,
+            fees.of_reversal(taken.deposit_id),
+            shortcode=reversal.shortcode,
+            cents=told.charge_cents,
+            event_at=proof.event_at,
+        )
     await reversal_queries.mark_finished(
         tx,
         reversal_id=reversal.id,

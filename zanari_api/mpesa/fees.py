@@ -1,6 +1,7 @@
-"""Posts what M-PESA charges us for payouts, against what the company put in. A fee never touches a saver's money."""
+"""Posts what M-PESA charges for payouts and reversals, against the company's funding. Touches no saver's money."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -25,13 +26,52 @@ class FeeSource(StrEnum):
     "the published table"
 
     STATUS = "status"
-    "M-PESA's answer to a status query (DebitPartyCharges)"
+    "M-PESA itself: its answer to a status query (DebitPartyCharges), or its result of a reversal (Charge)"
 
     STATEMENT = "statement"
     "a line of the shortcode's statement"
 
 
 _RANK: Final = {source: rank for rank, source in enumerate(FeeSource)}
+
+
+class Charged(StrEnum):
+    """What M-PESA charges us for."""
+
+    PAYOUT = "payout"
+    "a payout that it made"
+
+    REVERSAL = "reversal"
+    "taking a deposit back, known by the deposit: that happens to one once, whoever brought it about"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a fee is for. `id` is the payout's, or that of the deposit that was taken back."""
+
+    kind: Charged
+    id: UUID
+
+    @property
+    def payout_id(self) -> UUID | None:
+        return self.id if self.kind is Charged.PAYOUT else None
+
+    @property
+    def deposit_id(self) -> UUID | None:
+        return self.id if self.kind is Charged.REVERSAL else None
+
+    def __str__(self) -> str:
+        """Write it as the keys of its transfers do."""
+        return f"{self.kind}:{self.id}"
+
+
+def of_payout(payout_id: UUID) -> Subject:
+    return Subject(Charged.PAYOUT, payout_id)
+
+
+def of_reversal(deposit_id: UUID) -> Subject:
+    """Return what the fee for taking this deposit back is for."""
+    return Subject(Charged.REVERSAL, deposit_id)
 
 
 async def post_tariff_fee(
@@ -41,7 +81,7 @@ async def post_tariff_fee(
     cents = b2c_tariff.charge_cents(amount_cents, on=eat_date(event_at))
     await post_fee(
         tx,
-        payout_id=payout_id,
+        of_payout(payout_id),
         shortcode=shortcode,
         cents=cents,
         event_at=event_at,
@@ -51,33 +91,45 @@ async def post_tariff_fee(
 
 async def post_fee(
     tx: Tx,
+    subject: Subject,
     *,
-    payout_id: UUID,
     shortcode: str,
     cents: int,
     event_at: datetime,
     source: FeeSource = FeeSource.STATUS,
 ) -> None:
-    """Post what a settled payout cost: out of the shortcode's charges paid, as M-PESA books it. Safe to repeat.
+    """Post what a settled payout or a reversal cost: out of charges paid, as M-PESA books it. Safe to repeat.
 
     Where a fee was posted already, a better source with another amount posts the difference; a lesser one is
-    ignored. Locks the payout's fee. Runs as Role.SYSTEM.
+    ignored. Locks that fee. Runs as Role.SYSTEM.
     """
-    told = FeeRow(payout_id, shortcode, cents, source.value, event_at)
+    told = FeeRow(subject.payout_id, subject.deposit_id, shortcode, cents, source.value, event_at)
     if await fee_queries.insert_fee(tx, told):
-        await _post(tx, told, key=f"fee:payout:{payout_id}", cents=cents)
+        await _post(tx, told, key=f"fee:{subject}", cents=cents)
         return
-    before = await fee_queries.lock_fee(tx, payout_id=payout_id)
+    before = await fee_queries.lock_fee(tx, payout_id=subject.payout_id, deposit_id=subject.deposit_id)
     assert before is not None  # noqa: S101 (the insert met it, and none is ever deleted)
     if _RANK[source] <= _RANK[FeeSource(before.source)]:
         return
-    await fee_queries.update_fee(tx, payout_id=payout_id, cents=cents, source=source.value)
-    await _post(tx, told, key=f"fee:payout:{payout_id}:{source}", cents=cents - before.cents)
+    await fee_queries.update_fee(tx, told)
+    await _post(tx, told, key=f"fee:{subject}:{source}", cents=cents - before.cents)
 
 
-async def list_posted(tx: Tx, *, payout_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Return the cents that were posted for each of these payouts; one without a row is left out."""
-    return {fee.payout_id: fee.cents for fee in await fee_queries.list_fees(tx, payout_ids=payout_ids)}
+async def list_posted(tx: Tx, subjects: Sequence[Subject]) -> dict[Subject, int]:
+    """Return the cents that were posted for each of these; one without a row is left out."""
+    found = await fee_queries.list_fees(
+        tx,
+        payout_ids=[each.id for each in subjects if each.kind is Charged.PAYOUT],
+        deposit_ids=[each.id for each in subjects if each.kind is Charged.REVERSAL],
+    )
+    return {_subject(fee): fee.cents for fee in found}
+
+
+def _subject(fee: FeeRow) -> Subject:
+    if fee.payout_id is not None:
+        return of_payout(fee.payout_id)
+    assert fee.deposit_id is not None  # noqa: S101 (the table's own check: it is for one of the two)
+    return of_reversal(fee.deposit_id)
 
 
 async def _post(tx: Tx, fee: FeeRow, *, key: str, cents: int) -> None:
@@ -92,7 +144,10 @@ async def _post(tx: Tx, fee: FeeRow, *, key: str, cents: int) -> None:
             kind="fee",
             event_at=fee.event_at,
             entries=((charges_paid, cents), (accounts.FEES, -cents)),
-            metadata={"payout_id": str(fee.payout_id), "source": fee.source},
+            metadata={
+                "payout_id" if fee.payout_id is not None else "deposit_id": str(_subject(fee).id),
+                "source": fee.source,
+            },
         ),
     )
 

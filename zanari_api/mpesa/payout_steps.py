@@ -270,7 +270,7 @@ async def _post_charge(tx: Tx, payout: Payout, happening: Happening) -> None:
         return
     await fees.post_fee(
         tx,
-        payout_id=payout.id,
+        fees.of_payout(payout.id),
         shortcode=payout.shortcode,
         cents=happening.charge_cents,
         event_at=happening.event_at,

@@ -40,11 +40,12 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TakenBack:
-    """What became of it, whose deposit it is, and the cents that the saver owes by it."""
+    """What became of it, whose deposit it is and which, and the cents that the saver owes by it."""
 
     result: Result
     saver_id: UUID | None = None
     owed_cents: int = 0
+    deposit_id: UUID | None = None
 
 
 async def take_back(
@@ -64,9 +65,9 @@ async def take_back(
     await receipts.lock(tx, [receipt])
     before = await corrections.find_reversal(tx, deposit)
     if before is not None:
-        return TakenBack(Result.ALREADY, saver.saver_id, before.owed_cents)
+        return TakenBack(Result.ALREADY, saver.saver_id, before.owed_cents, deposit.id)
     if amount_cents not in {None, deposit.amount_cents}:
-        return TakenBack(Result.AMOUNT_DIFFERS, saver.saver_id)
+        return TakenBack(Result.AMOUNT_DIFFERS, saver.saver_id, deposit_id=deposit.id)
     taken = await _decide(tx, deposit, wallet_account_id=saver.wallet_account_id, now=now)
     await _post(tx, deposit, taken, wallet_account_id=saver.wallet_account_id, proof=proof)
     if taken.owed_cents:
@@ -95,7 +96,7 @@ async def take_back(
             "owed_cents": taken.owed_cents,
         },
     )
-    return TakenBack(Result.TAKEN_BACK, saver.saver_id, taken.owed_cents)
+    return TakenBack(Result.TAKEN_BACK, saver.saver_id, taken.owed_cents, deposit.id)
 
 
 async def _decide(tx: Tx, deposit: DepositRow, *, wallet_account_id: UUID, now: datetime) -> Taken:

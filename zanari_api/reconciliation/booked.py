@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from zanari_api.deposits import comparison as paid_in
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import fees, float_service
+from zanari_api.mpesa.fees import Subject
 from zanari_api.mpesa.float_service import Place
 from zanari_api.payouts import comparison as paid_out
 from zanari_api.reconciliation.matching import Booked
@@ -24,7 +25,7 @@ async def list_booked(tx: Tx, place: Place, *, lines: Sequence[Line]) -> dict[st
         async for receipt, found in _taken_back(tx, lines=lines):
             booked[receipt].append(found)
     if place.account is FloatAccount.CHARGES_PAID:
-        async for receipt, found in _charged(tx, receipts=receipts):
+        async for receipt, found in _charged(tx, lines=lines):
             booked[receipt].append(found)
     return booked
 
@@ -45,9 +46,26 @@ async def _taken_back(tx: Tx, *, lines: Sequence[Line]) -> AsyncIterator[tuple[s
         yield linked[taken.receipt], Booked(taken.id, -taken.amount_cents)
 
 
-async def _charged(tx: Tx, *, receipts: Sequence[str]) -> AsyncIterator[tuple[str, Booked]]:
-    payouts = await paid_out.list_paid_out(tx, receipts=receipts)
-    posted = await fees.list_posted(tx, payout_ids=[payout.id for payout in payouts])
-    for payout in payouts:
-        if payout.id in posted:
-            yield payout.receipt or "", Booked(payout.id, -posted[payout.id])
+async def _charged(tx: Tx, *, lines: Sequence[Line]) -> AsyncIterator[tuple[str, Booked]]:
+    charged = await list_charged(tx, lines=lines)
+    posted = await fees.list_posted(tx, list(charged.values()))
+    for receipt, subject in charged.items():
+        if subject in posted:
+            yield receipt, Booked(subject.id, -posted[subject])
+
+
+async def list_charged(tx: Tx, *, lines: Sequence[Line]) -> dict[str, Subject]:
+    """Return by receipt what these lines may be charges for: payouts of ours, and deposits that were taken back.
+
+    A reversal is found by its own receipt, and where nobody knew that, by the payment it took back.
+    """
+    receipts = sorted({line.receipt for line in lines})
+    linked = {line.linked_receipt: line.receipt for line in lines if line.linked_receipt}
+    charged: dict[str, Subject] = {}
+    for taken in await paid_in.list_reversed_deposits(tx, receipts=sorted(linked)):
+        charged[linked[taken.receipt]] = fees.of_reversal(taken.id)
+    for taken in await paid_in.list_reversals(tx, receipts=receipts):
+        charged[taken.receipt] = fees.of_reversal(taken.id)
+    for payout in await paid_out.list_paid_out(tx, receipts=receipts):
+        charged[payout.receipt or ""] = fees.of_payout(payout.id)
+    return charged

@@ -9,6 +9,7 @@ from zanari_api.kit.clock import EAT
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.ledger.moments import Moved
 from zanari_api.mpesa.breaks import BreakKind
+from zanari_api.mpesa.fees import Charged, Subject
 from zanari_api.mpesa.float_service import Place
 from zanari_api.reconciliation.comparing import Pending, shillings
 from zanari_api.reconciliation.statement_file import Line
@@ -26,8 +27,8 @@ class Booked:
 class Day:
     """One account of ours on one closed Nairobi day, as both books have it.
 
-    `booked` is by receipt, `payouts` says which payout a receipt is of, `deposits` which receipts are deposits of
-    ours that a line may take back. `moved` are the transfers of the day.
+    `booked` is by receipt, `payouts` says which payout a receipt is of, `charged` what a charge of that receipt is
+    for, `deposits` which receipts are deposits of ours that a line may take back. `moved` are the transfers of the day.
     """
 
     place: Place
@@ -35,6 +36,7 @@ class Day:
     lines: Sequence[Line]
     booked: Mapping[str, Sequence[Booked]]
     payouts: Mapping[str, UUID]
+    charged: Mapping[str, Subject]
     deposits: frozenset[str]
     pending: Sequence[Pending]
     moved: Sequence[Moved]
@@ -137,8 +139,18 @@ def _unmatched(day: Day, line: Line) -> Finding:
 
 
 def _charge(day: Day, line: Line) -> tuple[BreakKind, str, str]:
-    if line.receipt in day.payouts:
-        return BreakKind.FEE_UNPOSTED, f"the charge for payout {day.payouts[line.receipt]}", _import(day)
+    subject = day.charged.get(line.receipt)
+    if subject is not None and subject.kind is Charged.PAYOUT:
+        return BreakKind.FEE_UNPOSTED, f"the charge for payout {subject.id}", _import(day)
+    if subject is not None:
+        cause = f"the charge for taking back the deposit {subject.id}"
+        return BreakKind.FEE_UNPOSTED, cause, _import(day)
+    if line.linked_receipt in day.deposits:
+        return (
+            BreakKind.FEE_UNPOSTED,
+            f"the charge for taking back the payment {line.linked_receipt}, which our books still have",
+            f"zanari deposits reverse {line.linked_receipt} --evidence TEXT, then: {_import(day)}",
+        )
     return (
         BreakKind.FEE_UNPOSTED,
         "a charge for something that is no payout of ours",

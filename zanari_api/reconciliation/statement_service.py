@@ -27,7 +27,7 @@ from zanari_api.mpesa.float_service import Place
 from zanari_api.mpesa.inbox import Intake, Outcome
 from zanari_api.payouts import comparison as paid_out
 from zanari_api.reconciliation import matching, queries
-from zanari_api.reconciliation.booked import list_booked
+from zanari_api.reconciliation.booked import list_booked, list_charged
 from zanari_api.reconciliation.matching import Day, Finding
 from zanari_api.reconciliation.pending import list_pending
 from zanari_api.reconciliation.statement_file import Line, Statement
@@ -163,6 +163,7 @@ async def _read_in(tx: Tx, statement: Statement, *, place: Place, on: date) -> D
         lines=statement.lines,
         booked=await list_booked(tx, place, lines=statement.lines),
         payouts=payouts,
+        charged=await list_charged(tx, lines=statement.lines),
         deposits=frozenset(each.receipt for each in await paid_in.list_paid_in(tx, receipts=linked)),
         pending=await list_pending(tx, now=since),
         moved=await moments.moved(
@@ -242,12 +243,12 @@ async def _apply(parts: Importing, day: Day, line: Line, *, operator: str) -> bo
 
 
 async def _post_fee(tx: Tx, day: Day, line: Line) -> bool:
-    payout_id = day.payouts.get(line.receipt)
-    if payout_id is None or line.change_cents > 0:
+    subject = day.charged.get(line.receipt)
+    if subject is None or line.change_cents > 0:
         return False
     await fees.post_fee(
         tx,
-        payout_id=payout_id,
+        subject,
         shortcode=day.place.shortcode,
         cents=-line.change_cents,
         event_at=line.completed_at,

@@ -6,6 +6,7 @@ import pytest
 
 from tests.sandbox.safaricom.caller import PAYBILL, PAYER, WANJIKU, Caller, HandClock
 from zanari_api.sandbox.safaricom.books import Account
+from zanari_api.sandbox.safaricom.tariff import REVERSAL_FEE_CENTS
 
 
 def pairs(result: Any) -> list[tuple[str, Any]]:
@@ -136,8 +137,10 @@ async def test_a_payment_is_reversed_once(caller: Caller) -> None:
     assert told["CreditPartyPublicName"].startswith(WANJIKU)
     assert caller.emulator.books.position()[PAYBILL].utility_cents == 50_000
     assert caller.emulator.handset(WANJIKU).balance_cents == 15_000_000
-    [movement] = caller.emulator.books.find(result["TransactionID"])
+    [movement, charge] = caller.emulator.books.find(result["TransactionID"])
     assert movement.story.reverses == payment.receipt
+    assert (charge.account, charge.change_cents) == ("charges_paid", -REVERSAL_FEE_CENTS)
+    assert told["Charge"] == 23.5
     await caller.ask_reversal(payment.receipt)
     assert (await last_result(caller))["ResultCode"] == "R000001"
 

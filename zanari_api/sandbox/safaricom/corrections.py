@@ -1,8 +1,16 @@
 """Account balances as Safaricom tells them, and reversals of what customers paid. Reverses no payout."""
 
+from dataclasses import replace
 from typing import Final
 
-from zanari_api.sandbox.safaricom.books import FROM_CUSTOMERS, Account, Movement, Overdrawn, story_of_reversal
+from zanari_api.sandbox.safaricom.books import (
+    FROM_CUSTOMERS,
+    Account,
+    Kind,
+    Movement,
+    Overdrawn,
+    story_of_reversal,
+)
 from zanari_api.sandbox.safaricom.callbacks import (
     SUCCESS,
     SUCCESS_TEXT,
@@ -15,6 +23,7 @@ from zanari_api.sandbox.safaricom.faults import Flow
 from zanari_api.sandbox.safaricom.questions import Said, accept, failure, reply
 from zanari_api.sandbox.safaricom.records import Outcome
 from zanari_api.sandbox.safaricom.requests import Fields, Reply
+from zanari_api.sandbox.safaricom.tariff import REVERSAL_FEE_CENTS
 from zanari_api.sandbox.safaricom.wire import shillings, stamp
 
 TEXTS: Final = {
@@ -97,9 +106,13 @@ class Corrections:
             raise NotReversible("R000001")
         story = story_of_reversal(original, details=f"Pay Bill Reversal of {receipt}")
         now = core.clock.now()
-        change = (Account.UTILITY, -original.change_cents, story)
+        charged = replace(story, kind=Kind.CHARGE, details="Pay Bill Reversal Charge")
+        changes = [
+            (Account.UTILITY, -original.change_cents, story),
+            (Account.CHARGES_PAID, -REVERSAL_FEE_CENTS, charged),
+        ]
         try:
-            [made] = core.books.post(core.ids.receipt(now), now, original.shortcode, [change])
+            made, _charge = core.books.post(core.ids.receipt(now), now, original.shortcode, changes)
         except Overdrawn as error:
             raise NotReversible("1") from error
         if story.msisdn is not None:
@@ -118,7 +131,7 @@ class Corrections:
                 ("Amount", shillings(-made.change_cents)),
                 ("TransCompletedTime", int(stamp(made.at))),
                 ("OriginalTransactionID", made.story.reverses),
-                ("Charge", shillings(0)),
+                ("Charge", shillings(REVERSAL_FEE_CENTS)),
                 ("CreditPartyPublicName", f"{msisdn} - {core.handsets.of(msisdn).name}"),
                 ("DebitPartyPublicName", f"{made.shortcode} - {core.organisation}"),
             ],

@@ -1,4 +1,4 @@
-"""What Safaricom charges a business for a payout to a registered customer. From Safaricom's form of August 2023."""
+"""What Safaricom charges a business: for payouts by its form of August 2023, and for reversals."""
 
 from typing import Final
 
@@ -7,6 +7,11 @@ _PAYOUT_FEES: Final = ((10_000, 0), (150_000, 500), (500_000, 900), (2_000_000, 
 
 _LARGEST_FEE_CENTS: Final = 1_300
 """The form ends at KES 150,000; the emulator charges its last fee above that too."""
+
+
+REVERSAL_FEE_CENTS: Final = 2_350
+"""Invented: published samples show a reversal's charge as 0. It is one that no payout has, so that neither passes for
+the other."""
 
 
 def payout_fee_cents(amount_cents: int) -> int:
