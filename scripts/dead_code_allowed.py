@@ -18,6 +18,7 @@ _.extra_groups
 _.logged
 _.get_reset_query
 _.media_type
+_.do_GET
 
 # Parameters whose names a protocol fixes.
 _.query
