@@ -1,19 +1,22 @@
 """Makes the service's parts from its settings, the same ones for the API, the worker and the command. Starts none."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, TypeVar
 
 from pydantic import SecretStr
 
+from zanari_api.counting import counting
 from zanari_api.daraja.client import DarajaClient
 from zanari_api.daraja.config import PRODUCTION, DarajaConfig, base_url_of, check_callback_url
 from zanari_api.daraja.credential import expires_at, read_certificate
 from zanari_api.daraja.observing import MetricsObserver
 from zanari_api.fitness import unfit_for_production
 from zanari_api.kit.clock import Clock, eat_day_start, utc_now
+from zanari_api.ledger.heads import HeadFile, Heads
 from zanari_api.me.provisioning import provision
 from zanari_api.mpesa import callback_jobs, pull_jobs
 from zanari_api.mpesa.balance_service import Asking
@@ -24,6 +27,7 @@ from zanari_api.mpesa.payout_sending import Paying
 from zanari_api.mpesa.pull_jobs import Pulling
 from zanari_api.mpesa.reversal_jobs import Reversing
 from zanari_api.mpesa.signature import SignatureVerifier
+from zanari_api.reconciliation.chain_service import Chaining
 from zanari_api.reconciliation.service import Reconciling
 from zanari_api.roundups.collections import Terms
 from zanari_api.roundups.spends import Policy
@@ -31,7 +35,7 @@ from zanari_api.runtime.activity import Activity
 from zanari_api.runtime.auth import TokenVerifier
 from zanari_api.runtime.crypto import Keyring, ServiceKeyStore
 from zanari_api.runtime.database_tls import check_root
-from zanari_api.runtime.db import Database, Fact
+from zanari_api.runtime.db import Database
 from zanari_api.runtime.deps import Features, Runtime
 from zanari_api.runtime.jobs import run_round
 from zanari_api.runtime.log_budget import LogBudget
@@ -80,6 +84,9 @@ class Parts:
 
     collection_notice: timedelta
     """How long before its prompt a collection is announced."""
+
+    heads: Heads | None
+    """Where the head of the chain is written down, if anywhere."""
 
     unfit_for_production: tuple[str, ...]
     """Variables that production would refuse. Staging starts with them, and says so."""
@@ -180,6 +187,10 @@ class Parts:
             recover=None if self.mpesa.pull_msisdn is None else recover,
         )
 
+    def chaining(self) -> Chaining:
+        """Return what the chain is sealed and verified with."""
+        return Chaining(database=self.runtime.database, clock=self.runtime.clock, heads=self.heads)
+
     @asynccontextmanager
     async def opened(self) -> AsyncGenerator[None, None]:
         """Let the parts reach the outside for as long as the block runs."""
@@ -213,6 +224,7 @@ def assemble(settings: Settings, *, stead: Stead | None = None, clock: Clock | N
         daraja=_daraja(settings, runtime),
         sms=_sms(settings),
         collection_notice=timedelta(seconds=settings.collection_notice_s),
+        heads=None if settings.ledger_head_file is None else HeadFile(Path(settings.ledger_head_file)),
         unfit_for_production=unfit,
     )
 
@@ -239,7 +251,7 @@ def _runtime(settings: Settings, metrics: Metrics, stead: Stead, clock: Clock) -
         dsn,
         pooled=settings.behind_pooler,
         on_rerun=metrics.reruns.inc,
-        on_commit=_counting(metrics),
+        on_commit=counting(metrics),
     )
     metrics.watch_pool(database.pool_use, waiting=database.waiting)
     keyring = checked("PII_KEYS", lambda: Keyring.parse(reveal(settings.pii_keys) or ""))
@@ -356,30 +368,6 @@ def _tell_expiries(settings: Settings, metrics: Metrics, certificate: bytes) -> 
 
 def _shortcodes(settings: Settings) -> tuple[str, ...]:
     return _entries(SecretStr(settings.mpesa_shortcode or ""))
-
-
-def _counting(metrics: Metrics) -> Callable[[Sequence[Fact]], None]:
-    """Return what turns the facts of a committed transaction into metrics."""
-
-    def count(facts: Sequence[Fact]) -> None:
-        for fact in facts:
-            match fact.name:
-                case "spend":
-                    metrics.spends.labels(*fact.labels).inc(fact.value)
-                case "intent":
-                    metrics.intents.labels(*fact.labels).inc(fact.value)
-                case "payout":
-                    metrics.payouts.labels(*fact.labels).inc(fact.value)
-                case "collection":
-                    metrics.collections.labels(*fact.labels).inc(fact.value)
-                case "ledger_post":
-                    metrics.ledger_posts.labels(*fact.labels).inc(fact.value)
-                case "transaction":
-                    metrics.observe_transaction(fact.labels[0], fact.value)
-                case _:
-                    raise ValueError(f"no metric counts {fact.name}")
-
-    return count
 
 
 def checked(name: str, make: Callable[[], Part]) -> Part:

@@ -205,6 +205,9 @@ class Settings(BaseSettings):
     cors_origins: List = ()
     """Browser origins that may call the API."""
 
+    ledger_head_file: Optional = None
+    """A file that the worker writes the head of the chain to, out of reach of whoever has the database."""
+
     metrics_token: OptionalSecret = None
     """The bearer token that /metrics asks for. Unset: anyone who reaches the port may read it."""
 

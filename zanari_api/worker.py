@@ -23,6 +23,7 @@ from zanari_api.mpesa import callback_jobs, given_up, payout_jobs, prompt_jobs, 
 from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.prompt_jobs import Prompting
+from zanari_api.reconciliation import chain_schedules, chain_service
 from zanari_api.reconciliation import facts as reconciliation_facts
 from zanari_api.reconciliation import schedules as reconciliation_schedules
 from zanari_api.roundups import collection_jobs
@@ -44,7 +45,7 @@ LATE: Final = timedelta(minutes=1)
 """A schedule that was due for so long and that nobody runs is late."""
 
 STOP_TIMEOUT_S: Final = 20
-"""What is being worked on when the worker is told to stop may take this long to come to its end."""
+"""What is being worked on when the worker is told to stop may take this long to come to its end, from then on."""
 
 PASSES_MAX: Final = 200
 
@@ -66,18 +67,29 @@ class Work:
 class Worker:
     """Runs work until it is told to stop."""
 
-    def __init__(self, work: Work, *, database: Database, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        work: Work,
+        *,
+        database: Database,
+        clock: Clock,
+        metrics: Metrics,
+        stop_timeout_s: float = STOP_TIMEOUT_S,
+    ) -> None:
         self._work = work
         self._database = database
         self._clock = clock
         self._metrics = metrics
         self._stopping = asyncio.Event()
+        self._stop_timeout_s = stop_timeout_s
+        self._stop_by: float | None = None
         metrics.start_jobs_at_zero([job.name for job in work.jobs], [each.name for each in work.schedules])
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None, None]:
         """Work while the block runs; at its end finish what was begun, and no more."""
         self._stopping.clear()
+        self._stop_by = None
         loops = [asyncio.create_task(self._run_job(job), name=job.name) for job in self._work.jobs]
         loops += [
             asyncio.create_task(self._run_schedule_for_ever(each), name=each.name)
@@ -88,14 +100,24 @@ class Worker:
         try:
             yield
         finally:
-            self._stopping.set()
-            _, late = await asyncio.wait(loops, timeout=STOP_TIMEOUT_S)
+            left = self.tell_to_stop() - asyncio.get_running_loop().time()
+            _, late = await asyncio.wait(loops, timeout=max(0, left))
             for loop in late:
                 # What it holds is leased: when the lease runs out, somebody else goes on.
                 log.warning("worker_cut_short", loop=loop.get_name())
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
             log.info("worker_stopped", cut_short=len(late))
+
+    def tell_to_stop(self) -> float:
+        """Take up nothing new from now on; return by when what was begun has to be done, in the loop's time.
+
+        Whoever hears first that the process is to end tells, so that requests and work in hand share one bound.
+        """
+        if self._stop_by is None:
+            self._stop_by = asyncio.get_running_loop().time() + self._stop_timeout_s
+            self._stopping.set()
+        return self._stop_by
 
     async def drain(self) -> int:
         """Work until nothing is due; return how many rows were worked on. Raises RuntimeError if that never ends."""
@@ -201,10 +223,11 @@ def create_worker(settings: Settings, *, stead: Stead | None = None, clock: Cloc
     Raises SettingsInvalid as `assemble`.
     """
     parts = assemble(settings, stead=stead, clock=clock)
+    worker = worker_of(parts)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
-        async with parts.opened(), worker_of(parts).running():
+        async with parts.opened(), worker.running():
             if parts.unfit_for_production:
                 log.warning("unfit_for_production", variables=parts.unfit_for_production)
             yield
@@ -212,6 +235,7 @@ def create_worker(settings: Settings, *, stead: Stead | None = None, clock: Cloc
     app = FastAPI(title="Zanari worker", version=settings.app_version, lifespan=lifespan, openapi_url=None)
     app.state.parts = parts
     app.state.runtime = parts.runtime
+    app.state.worker = worker
     app.include_router(health.router)
     # Facts are read by the work alone: what a scrape read would hide that the work has stopped reading them.
     app.include_router(health.metrics_router(reveal(settings.metrics_token), counts_savers=False))
@@ -260,6 +284,7 @@ def work_of(parts: Parts) -> Work:
         ],
         schedules=[
             *reconciliation_schedules.schedules_of(parts.reconciling()),
+            *chain_schedules.schedules_of(parts.chaining()),
             *pull_jobs.schedules(parts.pulling()),
             given_up.schedule(of_money, database=runtime.database, clock=runtime.clock),
         ],
@@ -269,8 +294,24 @@ def work_of(parts: Parts) -> Work:
             callback_jobs.facts(runtime.metrics),
             notice_jobs.facts(runtime.metrics),
             _book_facts(parts),
+            _chain_facts(parts),
         ],
     )
+
+
+def _chain_facts(parts: Parts) -> FactsReader:
+    """Return what reads how long the chain is, what waits to be sealed and what verifying came to, and shows it."""
+    metrics = parts.runtime.metrics
+
+    async def read(tx: Tx, _now: datetime) -> None:
+        facts = await chain_service.read_facts(tx)
+        metrics.chain_length.set(facts.length)
+        metrics.chain_unsealed_rows.set(facts.unsealed_rows)
+        metrics.chain_unsealed_age.set(max(0, facts.unsealed_age.total_seconds()))
+        metrics.chain_verified.set(0 if facts.verified_at is None else facts.verified_at.timestamp())
+        metrics.chain_broken.set(1 if facts.bad_rows else 0)
+
+    return read
 
 
 def _book_facts(parts: Parts) -> FactsReader:

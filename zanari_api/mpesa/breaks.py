@@ -37,6 +37,9 @@ class BreakKind(StrEnum):
     BOOKS_BROKEN = "books_broken"
     "the books' own check found a broken promise; money out is frozen"
 
+    CHAIN_BROKEN = "chain_broken"
+    "a row of the books or of the audit log is not what was sealed; money out is frozen"
+
     SUSPENSE_OLD = "suspense_old"
     "a payment has been in suspense for too long"
 

@@ -157,6 +157,19 @@ class Instruments:
         self.books_checked = self._fact(
             "zanari_books_checked_timestamp_seconds", "When the check of the books last came to its end."
         )
+        self.chain_length = self._fact("zanari_chain_length", "Rows of the books that the chain has sealed.")
+        self.chain_unsealed_rows = self._fact(
+            "zanari_chain_unsealed_rows", "Rows that the chain has not sealed yet."
+        )
+        self.chain_unsealed_age = self._fact(
+            "zanari_chain_unsealed_age_seconds", "How long the oldest row that has no seal yet is written."
+        )
+        self.chain_verified = self._fact(
+            "zanari_chain_verified_timestamp_seconds", "When the chain was last verified to its end."
+        )
+        self.chain_broken = self._fact(
+            "zanari_chain_broken", "1 where the last verification found a row that is not what was sealed."
+        )
         self.suspense_cents = self._fact("zanari_suspense_cents", "Money that nobody could be matched to.")
         self.suspense_oldest_age = self._fact(
             "zanari_suspense_oldest_age_seconds", "Age of the oldest money in suspense."
