@@ -102,13 +102,20 @@ def written() -> Iterator[Written]:
         yield log
 
 
-def worker(opened: db.Database, metrics: Metrics, *trays: Tray, schedules: Sequence[Schedule] = ()) -> Worker:
+def worker(
+    opened: db.Database,
+    metrics: Metrics,
+    *trays: Tray,
+    schedules: Sequence[Schedule] = (),
+    stop_timeout_s: float = 20,
+) -> Worker:
     jobs = [tray.job(f"letters_{place}") for place, tray in enumerate(trays)]
     return Worker(
         Work(jobs=jobs, schedules=schedules, facts=[]),
         database=opened,
         clock=SettableClock(),
         metrics=metrics,
+        stop_timeout_s=stop_timeout_s,
     )
 
 
@@ -157,6 +164,33 @@ async def test_what_is_being_worked_on_is_finished_before_the_worker_stops(
         finishing = asyncio.create_task(finish_soon())
     await finishing
     assert tray.answered == [1]
+
+
+async def test_the_time_to_finish_runs_from_when_it_was_told(
+    opened: db.Database, metrics: Metrics, tray: Tray, written: Written
+) -> None:
+    tray.letters, told_early_s = [1, 2], 0.4
+    tray.goes_on.clear()
+    slow = worker(opened, metrics, tray, stop_timeout_s=0.5)
+    async with slow.running():
+        await eventually(tray.began)
+        slow.tell_to_stop()
+        await asyncio.sleep(told_early_s)
+        began = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - began < told_early_s
+    assert [line["cut_short"] for line in written.events("worker_stopped")] == [1]
+    assert tray.answered == []
+
+
+async def test_nothing_new_is_taken_up_by_one_that_was_told_to_stop(
+    opened: db.Database, metrics: Metrics, tray: Tray
+) -> None:
+    told = worker(opened, metrics, tray)
+    async with told.running():
+        told.tell_to_stop()
+        tray.letters = [1]
+        await asyncio.sleep(0.2)
+    assert tray.answered == []
 
 
 async def test_a_job_that_breaks_does_not_stop_the_others(

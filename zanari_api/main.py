@@ -57,15 +57,17 @@ def create_app(
     """
     parts = assemble(settings, stead=stead, clock=clock)
     runtime, mpesa = parts.runtime, parts.mpesa
+    worker = worker_of(parts) if with_worker else None
     app = FastAPI(
         title="Zanari",
         debug=settings.debug,
         version=settings.app_version,
         description=DESCRIPTION,
-        lifespan=_lifespan(parts, worker_of(parts) if with_worker else None),
+        lifespan=_lifespan(parts, worker),
         redoc_url=None,
     )
     app.state.parts = parts
+    app.state.worker = worker
     app.state.runtime = runtime
     app.state.mpesa = mpesa
     app.state.collection_terms = parts.collection_terms

@@ -31,6 +31,7 @@ from zanari_api.sandbox.safaricom.handsets import Behaviour
 from zanari_api.sandbox.safaricom.server import SafaricomServer
 from zanari_api.settings import Environment as Profile
 from zanari_api.settings import Settings
+from zanari_api.worker import Worker
 
 HOME: Final = ".zanari"
 DATABASE: Final = "zanari"
@@ -42,6 +43,13 @@ DEVELOPMENT_INITIATOR: Final = "zanari"
 LOOPBACK: Final = ("127.0.0.1", "::1")
 DEVELOPMENT_PULL_NUMBER: Final = "254700000000"
 SHUTDOWN_TIMEOUT_S: Final = 20
+"""Requests in flight may take this long to come to their end; the worker has as long, and at the same time.
+
+What is then left takes seconds (`runtime/db.py`): whoever runs the process gives it thirty before it is killed.
+"""
+
+LOOK_S: Final = 0.1
+"""How often the server's flags are looked at; it has no events."""
 
 
 class PortInUse(Exception):  # noqa: N818 (reads as what it says)
@@ -258,6 +266,7 @@ async def serve(
                 server.should_exit = True
 
         tasks.start_soon(run)
+        tasks.start_soon(_tell_worker, server, app.state.worker)
         if gate is not None:
             tasks.start_soon(ask_on, gate)
         while not server.started:  # noqa: ASYNC110 (the server offers a flag and no event)
@@ -265,3 +274,11 @@ async def serve(
         await on_ready(f"http://{host}:{port}")
     if gate is not None:
         gate.raise_refusal()
+
+
+async def _tell_worker(server: uvicorn.Server, worker: Worker | None) -> None:
+    """Tell a worker of this process to stop as soon as the server stops, not when its last request is done."""
+    while not server.should_exit:  # noqa: ASYNC110 (the server offers a flag and no event)
+        await anyio.sleep(LOOK_S)
+    if worker is not None:
+        worker.tell_to_stop()
