@@ -7,10 +7,13 @@ import pytest
 
 from tests.cli.conftest import CommandBeside
 from tests.support.app import B2C_SHORTCODE, SHORTCODE, Api
+from tests.support.payouts import payer, withdrawing
 from tests.support.savers import Saver, new_receipt
 from tests.support.two_books import book_openings
+from zanari_api.cli.reconcile import show_hastened
 from zanari_api.kit.clock import eat_date
 from zanari_api.mpesa import breaks
+from zanari_api.mpesa.payout_hastening import Hastened
 from zanari_api.runtime.db import Role
 
 
@@ -183,3 +186,32 @@ async def test_nobody_changes_anything_without_a_name(
         ("deposits", "keep", new_receipt(), "--evidence", "x"),
     ):
         assert (await operator(*verb)).failure.startswith("say who you are")
+
+
+async def test_a_payout_in_doubt_is_asked_about_first_and_what_came_of_it_is_told(
+    api: Api, operator: CommandBeside
+) -> None:
+    payout = await withdrawing(await payer(api), 20_000)
+    api.emulator.faults.next("b2c", "lose_callback")
+    await api.work()
+    assert await payout.state() == "submitted"
+    await api.alter(
+        "UPDATE savings.payouts SET submitting_at = submitting_at - interval '5 minutes' WHERE id = $1",
+        payout.id,
+    )
+    done = await operator("reconcile")
+    assert "asking M-PESA about 1 of 1 payouts in doubt" in done.err
+    assert "M-PESA was asked about 1 payouts in doubt and answered 1." in done.out
+    assert "not answered yet" not in done.out
+    assert await payout.state() == "settled"
+    again = await operator("reconcile")
+    assert "payouts in doubt" not in again.out + again.err
+
+
+def test_what_was_not_seen_about_payouts_in_doubt_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    show_hastened(Hastened(in_doubt=30, asked=18, answered=15, unsent=2))
+    told = capsys.readouterr().out
+    assert "M-PESA was asked about 18 payouts in doubt and answered 15." in told
+    assert "3 are not answered yet" in told
+    assert "2 could not be asked about" in told
+    assert "10 were not asked about" in told

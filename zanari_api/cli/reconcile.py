@@ -1,6 +1,7 @@
 """`zanari reconcile`: our floats beside what Safaricom says our accounts hold, and every difference by its name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from zanari_api.cli.session import operating
 from zanari_api.cli.terminal import FAILED, progress, run, say, table
 from zanari_api.kit.money import format_kes
 from zanari_api.mpesa.break_rows import BreakRow
+from zanari_api.mpesa.payout_hastening import Hastened
 from zanari_api.reconciliation.reports import Report, age
 from zanari_api.reconciliation.service import reconcile
 
@@ -22,15 +24,17 @@ def command(
 ) -> None:
     """Compare our floats with Safaricom's balances. Exit code 1 while any break is open.
 
-    Asks Safaricom for the balances now and waits up to a minute for each answer, which comes by callback: the API has
-    to be running. With --date, the last answer of that day is compared with what we have booked of it by now.
+    First asks M-PESA about payouts whose outcome is in doubt, twenty at most, and then for the balances. Waits up to
+    a minute for the answers about payouts, and for each one about balances; they come by callback, so the API has to
+    be running. With --date, the last answer of that day is compared with what we have booked of it by now.
     """
     run(_reconcile(None if on is None else on.date()))
 
 
 async def _reconcile(on: date | None) -> None:
     async with operating() as o:
-        report = await reconcile(o.parts.reconciling(), on=on, progress=progress)
+        parts = replace(o.parts.reconciling(), paying=o.parts.paying())
+        report = await reconcile(parts, on=on, progress=progress)
     show_report(report)
     if not report.is_clean:
         raise typer.Exit(FAILED)
@@ -38,6 +42,7 @@ async def _reconcile(on: date | None) -> None:
 
 def show_report(report: Report) -> None:
     """Print what was compared, what was closed and what is open."""
+    show_hastened(report.hastened)
     if report.compared:
         table(
             ("account", "Safaricom", "our books", "difference", "as of (UTC)"),
@@ -60,6 +65,23 @@ def show_report(report: Report) -> None:
         say("No break is open.")
         return
     show_breaks(report.breaks, now=report.at)
+
+
+def show_hastened(hastened: Hastened) -> None:
+    """Print what came of asking about payouts in doubt: what was answered, and what was not seen."""
+    if hastened.asked:
+        say(f"M-PESA was asked about {hastened.asked} payouts in doubt and answered {hastened.answered}.")
+    if hastened.unanswered:
+        say(f"{hastened.unanswered} are not answered yet; the answer is taken in whenever it comes.")
+    if hastened.unsent:
+        say(
+            f"{hastened.unsent} could not be asked about: Safaricom was away or refused; the worker tries again."
+        )
+    if hastened.not_asked:
+        say(
+            f"{hastened.not_asked} were not asked about: too many at once, asked a moment ago, being worked on, or"
+            " given up. The worker asks in its own time."
+        )
 
 
 def show_breaks(found: Sequence[BreakRow], *, now: datetime) -> None:

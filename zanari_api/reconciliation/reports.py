@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from zanari_api.mpesa.break_rows import BreakRow
+from zanari_api.mpesa.payout_hastening import Hastened
 from zanari_api.reconciliation.comparing import Compared
 
 
@@ -19,6 +20,9 @@ class Report:
     breaks: Sequence[BreakRow]
     closed: Sequence[BreakRow]
     """What was closed by this comparison, each with its reason."""
+
+    hastened: Hastened
+    """What came of asking M-PESA about payouts in doubt."""
 
     @property
     def is_clean(self) -> bool:

@@ -17,10 +17,12 @@ from zanari_api.kit.clock import Clock, eat_day_start
 from zanari_api.kit.money import format_kes
 from zanari_api.ledger import moments
 from zanari_api.ledger.accounts import FloatAccount
-from zanari_api.mpesa import balance_service, breaks, fees, float_service
+from zanari_api.mpesa import balance_service, breaks, fees, float_service, payout_hastening
 from zanari_api.mpesa.balance_service import Answer, Asking
 from zanari_api.mpesa.breaks import BreakKind
 from zanari_api.mpesa.float_service import Place
+from zanari_api.mpesa.payout_hastening import Hastened
+from zanari_api.mpesa.payout_sending import Paying
 from zanari_api.mpesa.pull_jobs import PullBrokeOff
 from zanari_api.reconciliation.comparing import Compared, Explained, booked_at, explain
 from zanari_api.reconciliation.pending import list_pending
@@ -45,7 +47,8 @@ class Reconciling:
     """What a reconciliation works with.
 
     `shortcodes` are all we run, the collecting one first. `recover` books payments whose confirmation never came;
-    `look_again` works on callbacks that overtook what they answer, as an answer to us may have.
+    `look_again` works on callbacks that overtook what they answer, as an answer to us may have. `paying` is there
+    where M-PESA shall be asked about payouts in doubt at once, for which there is a job otherwise.
     """
 
     database: Database
@@ -54,6 +57,7 @@ class Reconciling:
     shortcodes: Sequence[str]
     look_again: Callable[[], Awaitable[object]]
     recover: Callable[[], Awaitable[object]] | None = None
+    paying: Paying | None = None
     answer_within: timedelta = ANSWER_WITHIN
 
 
@@ -62,11 +66,15 @@ async def reconcile(
 ) -> Report:
     """Compare all our accounts, note what differs, close what does not any more.
 
-    Without `on` Safaricom is asked now, after lost payments were recovered. With `on`, a Nairobi day, the last
-    answer of that day is compared with what we have booked of it by now. `progress` is told what takes a while.
+    Without `on` Safaricom is asked now, after lost payments were recovered and payouts in doubt were asked about. With
+    `on`, a Nairobi day, the last answer of that day is compared with what we have booked of it by now. `progress` is
+    told what takes a while.
     """
     started_at = parts.clock.now()
+    hastened = Hastened()
     if on is None:
+        await _recover(parts, progress)
+        hastened = await _hasten(parts, progress)
         answers = await _ask_all(parts, progress)
     else:
         answers = await _answers_of(parts, on)
@@ -84,21 +92,34 @@ async def reconcile(
             unanswered=unanswered,
             breaks=await breaks.list_open(tx),
             closed=await breaks.list_closed(tx, since=started_at),
+            hastened=hastened,
         )
     log.info("reconciled", accounts=len(compared), unanswered=len(unanswered), open_breaks=len(report.breaks))
     return report
 
 
+async def _recover(parts: Reconciling, progress: Callable[[str], None]) -> None:
+    if parts.recover is None:
+        return
+    progress("recovering payments whose confirmation never came")
+    try:
+        await parts.recover()
+    except (DarajaError, PullBrokeOff) as error:
+        # What is missing shows as a difference all the same, and the next pull begins where this one did.
+        log.warning("payments_not_recovered", error=type(error).__name__)
+        progress("Safaricom did not list the payments; going on without")
+
+
+async def _hasten(parts: Reconciling, progress: Callable[[str], None]) -> Hastened:
+    if parts.paying is None:
+        return Hastened()
+    return await payout_hastening.ask_now(
+        parts.paying, within=parts.answer_within, look_again=parts.look_again, progress=progress
+    )
+
+
 async def _ask_all(parts: Reconciling, progress: Callable[[str], None]) -> Mapping[str, Answer | None]:
     """Ask for the balances of every shortcode, one after the other, and wait for each answer."""
-    if parts.recover is not None:
-        progress("recovering payments whose confirmation never came")
-        try:
-            await parts.recover()
-        except (DarajaError, PullBrokeOff) as error:
-            # What is missing shows as a difference all the same, and the next pull begins where this one did.
-            log.warning("payments_not_recovered", error=type(error).__name__)
-            progress("Safaricom did not list the payments; going on without")
     answers: dict[str, Answer | None] = {}
     for shortcode in parts.shortcodes:
         progress(f"asking Safaricom what {shortcode} holds")
