@@ -159,9 +159,33 @@ COVERAGE: Final = Check(
     faults=(
         Fault(
             "zanari_api/zeroes.py",
-            "    metrics.start_at_zero(metrics.payouts, PayoutState)\n",
+            "    metrics.start_at_zero(metrics.callbacks, CallbackKind, CallbackOutcome)\n",
             "",
-            "zanari_payouts_total",
+            "zanari_callbacks_total",
+        ),
+        Fault(
+            "alerts/prometheus-alerts.yml",
+            'increase(zanari_credentials_refused_total{job="zanari-api",kind="signature"}[10m])',
+            'increase(zanari_credentials_refused_total{job="zanari-api",kind="hmac"}[10m])',
+            "InvalidSignatureBurst",
+        ),
+        Fault(
+            "alerts/prometheus-alerts.yml",
+            "          / on (instance, server)\n",
+            "          / on (datname)\n",
+            "DatabaseConnectionsHigh",
+        ),
+        Fault(
+            "checks/alerts-without-series.txt",
+            "NoPaymentsConfirmed compares",
+            "LedgerImbalance is no alert that has series\nNoPaymentsConfirmed compares",
+            "need not list it",
+        ),
+        Fault(
+            "alerts/prometheus.yml",
+            '      - targets: ["worker:8001"]\n        labels: {colour: blue, version: "1.0.0"}\n',
+            '      - targets: ["worker:8001"]\n',
+            "without a colour",
         ),
     ),
     needs=needed("prometheus", "prometheus-alertmanager", "prometheus-postgres-exporter"),

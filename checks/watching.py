@@ -45,7 +45,8 @@ class Told:
     """One alert as the receiver was told of it."""
 
     alert: str
-    labels: Mapping[str, str]
+    receiver: str
+    severity: str
     firing: bool
     at: float
     """Seconds by the monotonic clock."""
@@ -62,9 +63,15 @@ class Receiver:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 for each in body["alerts"]:
-                    labels = each["labels"]
+                    labels: dict[str, str] = each["labels"]
                     told.append(
-                        Told(labels["alertname"], labels, each["status"] == "firing", time.monotonic())
+                        Told(
+                            alert=labels["alertname"],
+                            receiver=body["receiver"],
+                            severity=labels.get("severity", ""),
+                            firing=each["status"] == "firing",
+                            at=time.monotonic(),
+                        )
                     )
                 self.send_response(200)
                 self.end_headers()
@@ -76,8 +83,12 @@ class Receiver:
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     def first(self, alert: str, *, firing: bool, since: float) -> float | None:
-        """Return when it was told of an alert first, after a moment; None when it was not."""
-        found = [each.at for each in list(self.told) if (each.alert, each.firing) == (alert, firing)]
+        """Return when whoever its severity is for was told of an alert first, after a moment; None when nobody was."""
+        found = [
+            each.at
+            for each in list(self.told)
+            if (each.alert, each.firing) == (alert, firing) and each.receiver == each.severity
+        ]
         return min((at for at in found if at >= since), default=None)
 
     @contextmanager
