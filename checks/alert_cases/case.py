@@ -35,8 +35,7 @@ class Case:
 
 
 def case(
-    alert: str,
-    about: str,
+    named: str,
     severity: str,
     series: Mapping[str, Samples],
     *,
@@ -45,7 +44,11 @@ def case(
     labels: Mapping[str, str] | None = None,
     step_s: int = MINUTE_S,
 ) -> Case:
-    """Return a case that is quiet at some steps, and fires at others with what it says there; `labels` are its own."""
+    """Return a case, named by its alert and what it is about: quiet at some steps, and firing at others.
+
+    `fires` has what the alert says at each step, `labels` what it is labelled with beside what its rule says.
+    """
+    alert, _, about = named.partition(": ")
     at: dict[int, tuple[Firing, ...]] = dict.fromkeys(quiet, ())
     for step, says in (fires or {}).items():
         at[step] = (Firing(says, labels or {}),)

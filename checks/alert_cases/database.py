@@ -27,8 +27,7 @@ PRESENT: Final = {
 def missing(name: str) -> Case:
     """Return the case in which one series of the exporter is gone for twenty minutes, while all others are there."""
     return case(
-        "DatabaseSignalsMissing",
-        f"{name.partition('{')[0]} vanishes while the exporter answers",
+        f"DatabaseSignalsMissing: {name.partition('{')[0]} vanishes while the exporter answers",
         "ticket",
         PRESENT | {name: (*levels((20, 1)), *gone(20), *levels((20, 1)))},
         quiet=(5, 19, 28, 45),
@@ -39,24 +38,21 @@ def missing(name: str) -> Case:
 
 CASES: Final[tuple[Case, ...]] = (
     case(
-        "DatabaseDown",
-        "the exporter answers, and Postgres does not",
+        "DatabaseDown: the exporter answers, and Postgres does not",
         "page",
         {'pg_up{job="postgres"}': levels((10, 1), (10, 0), (10, 1))},
         quiet=(9, 10, 20),
         fires={11: "The exporter cannot reach it. Nothing is acknowledged without it."},
     ),
     case(
-        "DatabaseExporterDown",
-        "it stops answering",
+        "DatabaseExporterDown: it stops answering",
         "ticket",
         {UP: levels((10, 1), (10, 0), (10, 1))},
         quiet=(9, 14, 20),
         fires={15: UNSEEN},
     ),
     case(
-        "DatabaseExporterDown",
-        "it is no longer known at all",
+        "DatabaseExporterDown: it is no longer known at all",
         "ticket",
         {UP: (*levels((10, 1)), *gone(10), *levels((10, 1)))},
         quiet=(9, 14, 20),
@@ -64,8 +60,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     *(missing(name) for name in PRESENT),
     case(
-        "DatabaseConnectionsHigh",
-        "80 of the 100 that may be used, over all databases, then more, then few",
+        "DatabaseConnectionsHigh: 80 of the 100 that may be used, over all databases, then more, then few",
         "page",
         {
             BACKENDS % (1, "zanari"): levels((20, 70), (20, 82), (10, 5)),
@@ -79,8 +74,7 @@ CASES: Final[tuple[Case, ...]] = (
         labels={"instance": "exporter:9187", "server": "db:5432"},
     ),
     case(
-        "PoolExhausted",
-        "one waits for longer than two minutes",
+        "PoolExhausted: one waits for longer than two minutes",
         "page",
         {
             POOL % "waiting": levels((10, 0), (10, 4), (10, 0)),
@@ -91,8 +85,7 @@ CASES: Final[tuple[Case, ...]] = (
         labels=HERE,
     ),
     case(
-        "PoolNearlyFull",
-        "nine of ten, then all, then few",
+        "PoolNearlyFull: nine of ten, then all, then few",
         "ticket",
         {POOL % "in_use": levels((20, 9), (20, 10), (10, 2)), POOL % "max": levels((50, 10))},
         quiet=(19, 29, 40),

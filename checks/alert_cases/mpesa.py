@@ -24,8 +24,7 @@ IN_DOUBT: Final = "The oldest has been in doubt for 15m 1s. It is asked after by
 
 DARAJA: Final = (
     case(
-        "DarajaBreakerOpen",
-        "one process of two holds a group back for longer than a minute",
+        "DarajaBreakerOpen: one process of two holds a group back for longer than a minute",
         "page",
         {
             f'zanari_daraja_breaker_open{{{WORKER},operation_group="stk"}}': levels(
@@ -39,8 +38,7 @@ DARAJA: Final = (
         labels={"operation_group": "stk"},
     ),
     case(
-        "DarajaFailing",
-        "one call in five fails, then more, then none",
+        "DarajaFailing: one call in five fails, then more, then none",
         "page",
         {
             CALLS % ("b2c", "ok"): counts((20, 8), (20, 5), (20, 10)),
@@ -52,22 +50,19 @@ DARAJA: Final = (
         labels={"operation": "b2c"},
     ),
     case(
-        "DarajaFailing",
-        "ten failures in five minutes are too few to say",
+        "DarajaFailing: ten failures in five minutes are too few to say",
         "page",
         {CALLS % ("b2c", "ok"): levels((30, 0)), CALLS % ("b2c", "unavailable"): counts((30, 2))},
         quiet=(10, 29),
     ),
     case(
-        "DarajaFailing",
-        "nobody calls",
+        "DarajaFailing: nobody calls",
         "page",
         {CALLS % ("b2c", "unavailable"): levels((30, 9))},
         quiet=(29,),
     ),
     case(
-        "DarajaRefusing",
-        "half are refused, then most, then none",
+        "DarajaRefusing: half are refused, then most, then none",
         "page",
         {
             CALLS % ("b2c", "ok"): counts((40, 5), (30, 1), (40, 10)),
@@ -82,8 +77,7 @@ DARAJA: Final = (
         labels={"operation": "b2c"},
     ),
     case(
-        "DarajaRefusing",
-        "three refusals are too few to say",
+        "DarajaRefusing: three refusals are too few to say",
         "page",
         {CALLS % ("b2c", "refused"): (*levels((10, 0)), *counts((4, 1)), *levels((30, 3)))},
         quiet=(14, 20, 25, 40),
@@ -92,8 +86,7 @@ DARAJA: Final = (
 
 COMING_IN: Final = (
     case(
-        "CallbacksRefused",
-        "two in a quarter of an hour, then many, then none",
+        "CallbacksRefused: two in a quarter of an hour, then many, then none",
         "page",
         {
             SOURCES % ("stk", "enforced"): (
@@ -112,8 +105,7 @@ COMING_IN: Final = (
         labels={"flow": "stk"},
     ),
     case(
-        "CallbacksFromElsewhere",
-        "two in a quarter of an hour, then many, then none",
+        "CallbacksFromElsewhere: two in a quarter of an hour, then many, then none",
         "ticket",
         {
             SOURCES % ("c2b", "reported"): (
@@ -131,8 +123,7 @@ COMING_IN: Final = (
         labels={"flow": "c2b"},
     ),
     case(
-        "CallbacksQuarantined",
-        "two workers tell of the same three",
+        "CallbacksQuarantined: two workers tell of the same three",
         "ticket",
         {
             f'zanari_callbacks_quarantined{{{WORKER},instance="a",kind="stk"}}': levels(
@@ -148,8 +139,7 @@ COMING_IN: Final = (
     ),
     # Midnight in London is minute 0 and three o'clock in Nairobi, where the day begins at 07:00 (minute 240).
     case(
-        "NoCallbacks",
-        "all night nothing comes, in the morning it tells, then they come",
+        "NoCallbacks: all night nothing comes, in the morning it tells, then they come",
         "page",
         {
             CALLBACKS % ("stk", "settled"): (*levels((300, 5)), *counts((60, 1), start=5)),
@@ -160,16 +150,14 @@ COMING_IN: Final = (
         fires={250: SILENT, 300: SILENT},
     ),
     case(
-        "NoCallbacks",
-        "in the evening nothing comes, and it ends with the day",
+        "NoCallbacks: in the evening nothing comes, and it ends with the day",
         "page",
         {CALLBACKS % ("stk", "settled"): levels((1100, 5)), CALLS % ("b2c", "ok"): counts((1100, 1))},
         quiet=(1080, 1090),
         fires={1079: SILENT},
     ),
     case(
-        "NoCallbacks",
-        "by day, five that Safaricom took on within the hour are too few to say",
+        "NoCallbacks: by day, five that Safaricom took on within the hour are too few to say",
         "page",
         {
             CALLBACKS % ("stk", "settled"): levels((420, 5)),
@@ -178,8 +166,7 @@ COMING_IN: Final = (
         quiet=(345, 360, 399, 419),
     ),
     case(
-        "NoPaymentsConfirmed",
-        "a week ago they came all day, today they do not until noon",
+        "NoPaymentsConfirmed: a week ago they came all day, today they do not until noon",
         "page",
         {
             CALLBACKS % ("c2b_confirmation", "credited"): (
@@ -193,8 +180,7 @@ COMING_IN: Final = (
         step_s=HALF_AN_HOUR_S,
     ),
     case(
-        "NoPaymentsConfirmed",
-        "a week ago there were no more than ten",
+        "NoPaymentsConfirmed: a week ago there were no more than ten",
         "page",
         {
             CALLBACKS % ("c2b_confirmation", "credited"): (
@@ -207,8 +193,7 @@ COMING_IN: Final = (
         step_s=HALF_AN_HOUR_S,
     ),
     case(
-        "PullBehind",
-        "nothing is pulled for more than four hours, then it is",
+        "PullBehind: nothing is pulled for more than four hours, then it is",
         "ticket",
         {PULLED: stamps((60, True), (270, False), (20, True))},
         quiet=(299, 314, 330),
@@ -219,8 +204,7 @@ COMING_IN: Final = (
         labels={"shortcode": "600000"},
     ),
     case(
-        "InboxLag",
-        "the first has waited for two minutes, then longer, then it is done",
+        "InboxLag: the first has waited for two minutes, then longer, then it is done",
         "page",
         {LAG % "callbacks": levels((10, 120), (10, 121), (10, 0)), LAG % "prompts": levels((30, 500))},
         quiet=(9, 11, 20),
@@ -230,8 +214,7 @@ COMING_IN: Final = (
 
 GOING_OUT: Final = (
     case(
-        "PayoutBacklog",
-        "a hundred on their way, as two workers tell, then one more, then few",
+        "PayoutBacklog: a hundred on their way, as two workers tell, then one more, then few",
         "page",
         {
             OPEN % ("a", "requested"): levels((20, 40), (20, 41), (10, 3)),
@@ -244,8 +227,7 @@ GOING_OUT: Final = (
         fires={35: "101 payouts are on their way, and that for 15 minutes."},
     ),
     case(
-        "PayoutsQueued",
-        "twenty wait, then more, then none",
+        "PayoutsQueued: twenty wait, then more, then none",
         "ticket",
         {
             OPEN % ("a", "queued"): levels((40, 20), (40, 21), (10, 0)),
@@ -255,32 +237,28 @@ GOING_OUT: Final = (
         fires={70: "21 payouts are queued: for float, for the end of a pause or of a hold."},
     ),
     case(
-        "PayoutUnknown",
-        "fifteen minutes, then longer, then it is known",
+        "PayoutUnknown: fifteen minutes, then longer, then it is known",
         "ticket",
         {UNKNOWN_AGE: levels((10, 900), (10, 901), (10, 0))},
         quiet=(9, 20),
         fires={10: IN_DOUBT, 19: IN_DOUBT},
     ),
     case(
-        "PayoutUnknownForLong",
-        "an hour, then longer, then it is known",
+        "PayoutUnknownForLong: an hour, then longer, then it is known",
         "page",
         {UNKNOWN_AGE: levels((10, 3600), (10, 3660), (10, 0))},
         quiet=(9, 20),
         fires={10: "The oldest has been in doubt for 1h 1m 0s, and M-PESA was asked again and again."},
     ),
     case(
-        "CollectionBacklog",
-        "two hours, then longer, then it ends",
+        "CollectionBacklog: two hours, then longer, then it ends",
         "ticket",
         {f"zanari_collection_oldest_age_seconds{{{WORKER}}}": levels((20, 7200), (20, 7260), (10, 0))},
         quiet=(19, 29, 40),
         fires={30: "The oldest was announced 2h 1m 0s ago. Its round-ups stay bound to it."},
     ),
     case(
-        "CollectionsPileUp",
-        "five hundred, then more, then few",
+        "CollectionsPileUp: five hundred, then more, then few",
         "ticket",
         {f"zanari_collections_open{{{WORKER}}}": levels((20, 500), (20, 501), (10, 9))},
         quiet=(19, 34, 40),

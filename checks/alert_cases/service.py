@@ -7,9 +7,6 @@ from checks.alert_cases.case import DAY_S, HOUR_S, MINUTE_S, Case, case, counts,
 API: Final = 'job="zanari-api"'
 GOALS: Final = f'{API},instance="api:8000",route="/api/v1/goals"'
 OK: Final = f'http_requests_total{{{GOALS},status_code="200"}}'
-FAILED: Final = f'http_requests_total{{{GOALS},status_code="500"}}'
-PROBED: Final = f'http_requests_total{{{API},route="/health",status_code="200"}}'
-STRAY: Final = f'http_requests_total{{{API},route="unmatched",status_code="404"}}'
 WITHIN: Final = "http_request_duration_seconds_bucket{" + GOALS + ',le="%s"}'
 TIMED: Final = f"http_request_duration_seconds_count{{{GOALS}}}"
 UP: Final = 'up{job="zanari-api",instance="api:8000"}'
@@ -59,8 +56,7 @@ def missing(name: str) -> Case:
     """Return the case in which one series of the API is gone for twenty minutes, while all others are there."""
     series = PRESENT | {name: (*levels((20, 0)), *gone(20), *levels((20, 0)))}
     return case(
-        "ApiSignalsMissing",
-        f"{name.partition('{')[0]} vanishes while the API answers",
+        f"ApiSignalsMissing: {name.partition('{')[0]} vanishes while the API answers",
         "page",
         series,
         # The last sample is from minute 19: the window is empty from 25 on, and a minute later it fires.
@@ -82,8 +78,7 @@ def _told(name: str) -> dict[str, str]:
 
 PRESENCE: Final = (
     case(
-        "Watchdog",
-        "it always fires",
+        "Watchdog: it always fires",
         "none",
         {},
         quiet=(),
@@ -93,31 +88,27 @@ PRESENCE: Final = (
         },
     ),
     case(
-        "ApiDown",
-        "its only target stops answering",
+        "ApiDown: its only target stops answering",
         "page",
         {UP: levels((10, 1), (10, 0), (10, 1))},
         quiet=(9, 10, 20),
         fires={11: NO_API, 19: NO_API},
     ),
     case(
-        "ApiDown",
-        "one of two answers",
+        "ApiDown: one of two answers",
         "page",
         {UP: levels((30, 1)), UP_TOO: levels((30, 0))},
         quiet=(5, 29),
     ),
     case(
-        "ApiDown",
-        "its targets are no longer known at all",
+        "ApiDown: its targets are no longer known at all",
         "page",
         {UP: (*levels((10, 1)), *gone(10), *levels((10, 1)))},
         quiet=(9, 20),
         fires={11: NO_API, 15: NO_API},
     ),
     case(
-        "TargetDown",
-        "one of two is down for more than five minutes",
+        "TargetDown: one of two is down for more than five minutes",
         "ticket",
         {UP: levels((30, 1)), UP_TOO: levels((10, 1), (10, 0), (10, 1))},
         quiet=(9, 14, 20),
@@ -127,203 +118,9 @@ PRESENCE: Final = (
     *(missing(name) for name in PRESENT),
 )
 
-TRAFFIC: Final = (
-    case(
-        "HighErrorRate",
-        "just one in twenty fails, then more, then none",
-        "page",
-        {OK: counts((20, 95), (20, 94), (20, 100)), FAILED: counts((20, 5), (20, 6), (20, 0))},
-        quiet=(19, 24, 50),
-        fires={35: "6% of requests were answered 5xx over five minutes."},
-    ),
-    case(
-        "HighErrorRate",
-        "all fail, of too few to say",
-        "page",
-        {OK: levels((30, 0)), FAILED: counts((30, 12))},
-        quiet=(5, 29),
-    ),
-    case(
-        "HighErrorRate",
-        "nobody asks anything: that is no error",
-        "page",
-        {OK: levels((30, 7)), FAILED: levels((30, 3))},
-        quiet=(5, 29),
-    ),
-    case(
-        "HighErrorRate",
-        "a replica restarts and begins at 0",
-        "page",
-        {OK: (*counts((10, 100)), *counts((20, 100))), FAILED: (*counts((10, 1)), *counts((20, 1)))},
-        quiet=(5, 11, 13, 20, 29),
-    ),
-    case(
-        "HighErrorRate",
-        "probes and stray paths do not hide errors",
-        "page",
-        {
-            OK: counts((40, 90)),
-            FAILED: counts((40, 10)),
-            PROBED: counts((40, 5000)),
-            STRAY: counts((40, 5000)),
-        },
-        quiet=(),
-        fires={20: "10% of requests were answered 5xx over five minutes."},
-    ),
-    case(
-        "HighResponseTime",
-        "one in twenty takes two seconds, then longer, then not",
-        "page",
-        {
-            WITHIN % "0.5": counts((20, 90), (20, 80), (20, 100)),
-            WITHIN % "2.0": counts((20, 95), (20, 90), (20, 100)),
-            WITHIN % "5.0": counts((60, 100)),
-            WITHIN % "+Inf": counts((60, 100)),
-            TIMED: counts((60, 100)),
-        },
-        quiet=(19, 24, 55),
-        fires={35: "One request in twenty takes longer than 3.5s."},
-    ),
-    case(
-        "HighResponseTime",
-        "the slow route is one of two: over both it is the slowest twentieth that counts",
-        "page",
-        {
-            WITHIN % "2.0": counts((30, 1)),
-            WITHIN % "5.0": counts((30, 2)),
-            WITHIN % "+Inf": counts((30, 2)),
-            TIMED: counts((30, 2)),
-            (WITHIN % "2.0").replace("goals", "transactions"): counts((30, 100)),
-            (WITHIN % "5.0").replace("goals", "transactions"): counts((30, 100)),
-            (WITHIN % "+Inf").replace("goals", "transactions"): counts((30, 100)),
-            TIMED.replace("goals", "transactions"): counts((30, 100)),
-        },
-        quiet=(10, 29),
-    ),
-    case(
-        "HighResponseTime",
-        "all are slow, of too few to say",
-        "page",
-        {
-            WITHIN % "2.0": levels((30, 0)),
-            WITHIN % "5.0": counts((30, 12)),
-            WITHIN % "+Inf": counts((30, 12)),
-            TIMED: counts((30, 12)),
-        },
-        quiet=(10, 29),
-    ),
-)
-
-PROMISES: Final = (
-    case(
-        "AvailabilityBudgetBurnsFast",
-        "1.44 % fail for an hour, then 2 %, then none",
-        "page",
-        {OK: counts((90, 9856), (60, 9800), (30, 10_000)), FAILED: counts((90, 144), (60, 200), (30, 0))},
-        quiet=(60, 89, 92, 160),
-        fires={
-            149: "1.991% of the last hour's requests failed, and it goes on; 0.1 % are promised.",
-        },
-    ),
-    case(
-        "AvailabilityBudgetBurnsFast",
-        "the hour was bad, and is over: it ends with the short window",
-        "page",
-        {OK: counts((60, 90), (30, 100)), FAILED: counts((60, 10), (30, 0))},
-        quiet=(66, 80),
-        fires={59: "10% of the last hour's requests failed, and it goes on; 0.1 % are promised."},
-    ),
-    case(
-        "AvailabilityBudgetBurnsFast",
-        "ten failures in an hour are no trend",
-        "page",
-        {OK: counts((130, 1)), FAILED: (*levels((64, 0)), *counts((11, 1)), *levels((55, 10)))},
-        quiet=(66, 70, 74, 78, 110),
-    ),
-    case(
-        "AvailabilityBudgetBurns",
-        "0.6 % fail for six hours, then 1 %, then none",
-        "page",
-        {
-            OK: counts((200, 9940), (100, 9900), (50, 10_000)),
-            FAILED: counts((200, 60), (100, 100), (50, 0)),
-        },
-        quiet=(199, 206, 320),
-        step_s=2 * MINUTE_S,
-        fires={
-            290: "0.8% of the last six hours' requests failed, and it goes on; 0.1 % are promised.",
-        },
-    ),
-    case(
-        "AvailabilityBudgetBurns",
-        "ten failures in six hours are no trend",
-        "page",
-        {OK: counts((210, 1)), FAILED: (*levels((182, 0)), *counts((11, 1)), *levels((17, 10)))},
-        quiet=(190, 195, 203, 209),
-        step_s=2 * MINUTE_S,
-    ),
-    case(
-        "AvailabilityBudgetBurnsSlowly",
-        "0.1 % fail for days, then 0.2 %, then none",
-        "ticket",
-        {
-            OK: counts((440, 9990), (440, 9980), (60, 10_000)),
-            FAILED: counts((440, 10), (440, 20), (60, 0)),
-        },
-        quiet=(439, 445, 935),
-        fires={878: "0.2% of three days' requests failed, and it goes on; 0.1 % are promised."},
-        step_s=TEN_MINUTES_S,
-    ),
-    case(
-        "AvailabilityBudgetBurnsSlowly",
-        "ten failures in three days are no trend",
-        "ticket",
-        {OK: counts((60, 10)), FAILED: (*levels((4, 0)), *counts((11, 1)), *levels((45, 10)))},
-        quiet=(14, 25, 40, 59),
-        step_s=TEN_MINUTES_S,
-    ),
-    case(
-        "LatencyBudgetBurnsFast",
-        "72 % are slow for an hour, then 80 %, then none",
-        "page",
-        {WITHIN % "0.5": counts((90, 28), (60, 20), (30, 100)), TIMED: counts((180, 100))},
-        quiet=(60, 89, 91, 160),
-        fires={
-            149: "79.73% of the last hour's API requests took 500 ms or longer, and it goes on; 5 % are promised.",
-        },
-    ),
-    case(
-        "LatencyBudgetBurnsFast",
-        "fifty in an hour are too few to say",
-        "page",
-        {WITHIN % "0.5": levels((120, 0)), TIMED: (*levels((50, 0)), *counts((51, 1)), *levels((19, 50)))},
-        quiet=(55, 99, 104, 119),
-    ),
-    case(
-        "LatencyBudgetBurns",
-        "30 % are slow for six hours, then 40 %, then none",
-        "ticket",
-        {WITHIN % "0.5": counts((200, 70), (100, 60), (50, 100)), TIMED: counts((350, 100))},
-        quiet=(199, 206, 320),
-        step_s=2 * MINUTE_S,
-        fires={
-            290: "35% of the last six hours' API requests took 500 ms or longer, and it goes on; 5 % are promised.",
-        },
-    ),
-    case(
-        "LatencyBudgetBurns",
-        "fifty in six hours are too few to say",
-        "ticket",
-        {WITHIN % "0.5": levels((210, 0)), TIMED: (*levels((150, 0)), *counts((51, 1)), *levels((9, 50)))},
-        quiet=(199, 209),
-        step_s=2 * MINUTE_S,
-    ),
-)
-
 ABUSE: Final = (
     case(
-        "InvalidSignatureBurst",
-        "fifty in ten minutes, then sixty, then none",
+        "InvalidSignatureBurst: fifty in ten minutes, then sixty, then none",
         "ticket",
         {
             REFUSED % "signature": counts((30, 5), (30, 6), (30, 0)),
@@ -336,8 +133,7 @@ ABUSE: Final = (
         },
     ),
     case(
-        "CallbackTokenBurst",
-        "twenty in ten minutes, then thirty, then none",
+        "CallbackTokenBurst: twenty in ten minutes, then thirty, then none",
         "ticket",
         {
             REFUSED % "callback_token": counts((30, 2), (30, 3), (30, 0)),
@@ -349,8 +145,7 @@ ABUSE: Final = (
         },
     ),
     case(
-        "RateLimitStorm",
-        "one a second, then two, then none",
+        "RateLimitStorm: one a second, then two, then none",
         "ticket",
         {
             f'zanari_rate_limited_total{{{API},limit="address"}}': counts((20, 60), (20, 120), (20, 0)),
@@ -361,8 +156,7 @@ ABUSE: Final = (
         labels={"limit": "address"},
     ),
     case(
-        "RateLimitStoreDown",
-        "two a minute go uncounted, then four, then none",
+        "RateLimitStoreDown: two a minute go uncounted, then four, then none",
         "ticket",
         {f"zanari_rate_limit_store_failures_total{{{API}}}": counts((20, 2), (20, 4), (20, 0))},
         quiet=(19, 24, 50),
@@ -375,8 +169,7 @@ ABUSE: Final = (
 
 SECRETS: Final = (
     case(
-        "CertificateExpires",
-        "thirty days before, until it is replaced",
+        "CertificateExpires: thirty days before, until it is replaced",
         "ticket",
         {CERTIFICATE: levels((100, 30 * DAY_S + HOUR_S), (20, 365 * DAY_S))},
         quiet=(60, 70, 100),
@@ -384,8 +177,7 @@ SECRETS: Final = (
         labels={"certificate": "mpesa"},
     ),
     case(
-        "CertificateExpiresNow",
-        "seven days before, until it is replaced",
+        "CertificateExpiresNow: seven days before, until it is replaced",
         "page",
         {CERTIFICATE: levels((100, 7 * DAY_S + HOUR_S), (20, 365 * DAY_S))},
         quiet=(60, 70, 100),
@@ -393,28 +185,25 @@ SECRETS: Final = (
         labels={"certificate": "mpesa"},
     ),
     case(
-        "KeyExpires",
-        "thirty days before, until a new one is set",
+        "KeyExpires: thirty days before, until a new one is set",
         "ticket",
         {KEY: levels((100, 30 * DAY_S + HOUR_S), (20, 90 * DAY_S))},
         quiet=(60, 70, 100),
         fires={71: "mpesa_initiator_password expires in 29d 23h 49m 0s."},
         labels=PASSWORD,
     ),
-    case("KeyExpires", "nobody said when it was set", "ticket", {KEY: levels((60, 0))}, quiet=(30, 59)),
+    case("KeyExpires: nobody said when it was set", "ticket", {KEY: levels((60, 0))}, quiet=(30, 59)),
     case(
-        "KeyExpiresNow",
-        "seven days before, until a new one is set",
+        "KeyExpiresNow: seven days before, until a new one is set",
         "page",
         {KEY: levels((100, 7 * DAY_S + HOUR_S), (20, 90 * DAY_S))},
         quiet=(60, 70, 100),
         fires={71: "mpesa_initiator_password expires in 6d 23h 49m 0s."},
         labels=PASSWORD,
     ),
-    case("KeyExpiresNow", "nobody said when it was set", "page", {KEY: levels((60, 0))}, quiet=(30, 59)),
+    case("KeyExpiresNow: nobody said when it was set", "page", {KEY: levels((60, 0))}, quiet=(30, 59)),
     case(
-        "KeyExpiryUnknown",
-        "for a day nobody says when it was set, then somebody does",
+        "KeyExpiryUnknown: for a day nobody says when it was set, then somebody does",
         "ticket",
         {KEY: levels((150, 0), (10, 900 * DAY_S))},
         quiet=(143, 150),
@@ -428,8 +217,7 @@ SECRETS: Final = (
 
 PROCESSES: Final = (
     case(
-        "ProcessRestarts",
-        "three starts in half an hour, then one more, then quiet",
+        "ProcessRestarts: three starts in half an hour, then one more, then quiet",
         "ticket",
         {f"process_start_time_seconds{PROCESS}": levels((10, 1), (5, 2), (5, 3), (5, 4), (60, 5))},
         quiet=(24, 60),
@@ -437,8 +225,7 @@ PROCESSES: Final = (
         labels=HERE,
     ),
     case(
-        "FileDescriptorsHigh",
-        "80 %, then more, then few",
+        "FileDescriptorsHigh: 80 %, then more, then few",
         "ticket",
         {
             f"process_open_fds{PROCESS}": levels((20, 800), (20, 900), (10, 50)),
@@ -450,4 +237,4 @@ PROCESSES: Final = (
     ),
 )
 
-CASES: Final[tuple[Case, ...]] = (*PRESENCE, *TRAFFIC, *PROMISES, *ABUSE, *SECRETS, *PROCESSES)
+CASES: Final[tuple[Case, ...]] = (*PRESENCE, *ABUSE, *SECRETS, *PROCESSES)

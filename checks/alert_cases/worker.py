@@ -54,8 +54,7 @@ def missing(name: str) -> Case:
     """Return the case in which one fact is gone for twenty minutes, while all others are there."""
     lagging = {"exported_job": "callbacks"} if "lag" in name else {}
     return case(
-        "WorkerSignalsMissing",
-        f"{name.partition('{')[0]} vanishes while the worker answers",
+        f"WorkerSignalsMissing: {name.partition('{')[0]} vanishes while the worker answers",
         "page",
         PRESENT | {name: (*levels((20, 0)), *gone(20), *levels((20, 0)))},
         quiet=(5, 19, 24, 45),
@@ -66,31 +65,27 @@ def missing(name: str) -> Case:
 
 CASES: Final[tuple[Case, ...]] = (
     case(
-        "WorkerDown",
-        "its only target stops answering",
+        "WorkerDown: its only target stops answering",
         "page",
         {UP: levels((10, 1), (10, 0), (10, 1))},
         quiet=(9, 10, 20),
         fires={11: NO_WORKER, 19: NO_WORKER},
     ),
     case(
-        "WorkerDown",
-        "its targets are no longer known at all",
+        "WorkerDown: its targets are no longer known at all",
         "page",
         {UP: (*levels((10, 1)), *gone(10), *levels((10, 1)))},
         quiet=(9, 20),
         fires={11: NO_WORKER},
     ),
     case(
-        "WorkerDown",
-        "one of two answers",
+        "WorkerDown: one of two answers",
         "page",
         {UP: levels((30, 1)), UP.replace("8001", "8002"): levels((30, 0))},
         quiet=(5, 29),
     ),
     case(
-        "FactsStale",
-        "two minutes, then older, then read again; an API that reads its own hides nothing",
+        "FactsStale: two minutes, then older, then read again; an API that reads its own hides nothing",
         "page",
         {
             FACTS % "zanari-worker": stamps((10, True), (10, False), (10, True)),
@@ -103,8 +98,7 @@ CASES: Final[tuple[Case, ...]] = (
     ),
     *(missing(name) for name in PRESENT),
     case(
-        "JobLag",
-        "ten minutes, then longer, then it is done",
+        "JobLag: ten minutes, then longer, then it is done",
         "ticket",
         {LAG % "prompts": levels((20, 600), (20, 660), (10, 0)), LAG % "callbacks": levels((50, 999))},
         quiet=(19, 24, 40),
@@ -112,8 +106,7 @@ CASES: Final[tuple[Case, ...]] = (
         labels={"exported_job": "prompts"},
     ),
     case(
-        "JobFailing",
-        "five in a quarter of an hour, then more, then none",
+        "JobFailing: five in a quarter of an hour, then more, then none",
         "ticket",
         {
             RUNS % "failed": (
@@ -129,8 +122,7 @@ CASES: Final[tuple[Case, ...]] = (
         labels={"exported_job": "prompts"},
     ),
     case(
-        "DeadJobs",
-        "two workers tell of the same row",
+        "DeadJobs: two workers tell of the same row",
         "ticket",
         {DEAD % "a": levels((10, 0), (10, 1), (10, 0)), DEAD % "b": levels((10, 0), (10, 1), (10, 0))},
         quiet=(9, 14, 20),
@@ -138,16 +130,14 @@ CASES: Final[tuple[Case, ...]] = (
         labels={"exported_job": "prompts"},
     ),
     case(
-        "ScheduleLate",
-        "for longer than five minutes",
+        "ScheduleLate: for longer than five minutes",
         "page",
         {LATE: levels((10, 0), (10, 2), (10, 0))},
         quiet=(9, 14, 20),
         fires={15: "2 schedules are due, and nobody runs them."},
     ),
     case(
-        "ScheduleFailing",
-        "three times in a quarter of an hour, then more, then not",
+        "ScheduleFailing: three times in a quarter of an hour, then more, then not",
         "ticket",
         {
             SCHEDULE_RUNS % "failed": (
@@ -163,8 +153,7 @@ CASES: Final[tuple[Case, ...]] = (
         labels={"schedule": "pull"},
     ),
     case(
-        "NoticesWaiting",
-        "an hour, then longer, then they are sent",
+        "NoticesWaiting: an hour, then longer, then they are sent",
         "ticket",
         {f"zanari_notice_oldest_age_seconds{{{WORKER}}}": levels((20, 3600), (20, 3660), (10, 0))},
         quiet=(19, 29, 40),

@@ -6,23 +6,35 @@ from typing import Any, Final
 
 import yaml
 
-from checks.alert_cases import database, money, mpesa, service, worker
+from checks.alert_cases import database, money, mpesa, promises, service, worker
 from checks.alert_cases.case import MINUTE_S, Case, Firing, notation
 
 RULES: Final = "alerts/prometheus-alerts.yml"
 FOLDER: Final = "alerts/tests"
 RUNBOOKS: Final = "https://runbooks.test"
-HEADER: Final = "# Made by scripts/write_alert_tests.py from checks/alert_cases/: change the cases there.\n"
+HEADER: Final = """\
+# Made by scripts/write_alert_tests.py from checks/alert_cases/: change the cases there.
+# yamllint disable rule:line-length
+"""
 
 AREAS: Final[Mapping[str, Sequence[Case]]] = {
-    "service": service.CASES,
+    "service": (*service.CASES, *promises.CASES),
     "mpesa": mpesa.CASES,
     "money": money.CASES,
     "database": database.CASES,
     "worker": worker.CASES,
 }
 
+WIDTH: Final = 110
+
 Alerts = Mapping[str, dict[str, Any]]
+
+
+class _Indented(yaml.SafeDumper):
+    """Writes lists indented below their key, as every other YAML file here has them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 (as it is there)
+        super().increase_indent(flow, indentless=False)
 
 
 def written(root: Path) -> dict[str, str]:
@@ -33,8 +45,8 @@ def written(root: Path) -> dict[str, str]:
         for step_s in sorted({each.step_s for each in cases}):
             name = f"{area}.yml" if step_s == MINUTE_S else f"{area}-by-{_duration(step_s)}.yml"
             chosen = [each for each in cases if each.step_s == step_s]
-            files[name] = HEADER + yaml.safe_dump(
-                _file(chosen, step_s, area, alerts), sort_keys=False, width=200, allow_unicode=True
+            files[name] = HEADER + yaml.dump(
+                _file(chosen, step_s, area, alerts), Dumper=_Indented, sort_keys=False, width=WIDTH
             )
     return files
 
