@@ -60,7 +60,6 @@ def create_app(
     worker = worker_of(parts) if with_worker else None
     app = FastAPI(
         title="Zanari",
-        debug=settings.debug,
         version=settings.app_version,
         description=DESCRIPTION,
         lifespan=_lifespan(parts, worker),
@@ -119,7 +118,7 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime, addresse
             ],
             expose_headers=["X-Request-ID", "Retry-After", "Idempotent-Replayed", *RATE_LIMIT_HEADERS],
         )
-    app.add_middleware(Observe, metrics=runtime.metrics)
+    app.add_middleware(Observe, metrics=runtime.metrics, debug=settings.debug)
 
 
 def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

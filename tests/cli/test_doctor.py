@@ -29,6 +29,7 @@ async def test_a_running_service_is_well_but_for_what_tests_do_without(
     assert failed <= {
         "durability",
         "books",
+        "chain",
         "jwks",
         "callback_url",
         "daraja",

@@ -173,3 +173,37 @@ async def test_the_age_of_the_last_proof_is_judged(
         seen = await books.books_hold(patient)
     assert seen.outcome is outcome
     assert f"{minutes} minutes ago" in seen.found
+
+
+# The chain
+
+
+async def test_a_chain_that_was_never_verified_is_no_good_news(on_database: Healthy) -> None:
+    async with on_database() as patient:
+        seen = await books.chain_holds(patient)
+    assert seen.outcome is Outcome.FAILED
+    assert "never" in seen.found
+
+
+@pytest.mark.parametrize(
+    ("hours", "bad_rows", "outcome", "word"),
+    [
+        (1, 0, Outcome.PASSED, "60 minutes ago"),
+        (27, 0, Outcome.FAILED, "1620 minutes ago"),
+        (1, 2, Outcome.FAILED, "2 rows are not what was sealed"),
+    ],
+    ids=["lately", "long-ago", "broken"],
+)
+async def test_the_last_verification_of_the_chain_is_judged(
+    on_database: Healthy, database: Database, hours: int, bad_rows: int, outcome: Outcome, word: str
+) -> None:
+    async with database.connected("postgres") as connection:
+        await connection.execute(
+            "UPDATE runtime.chain_verification SET finished_at = $1, bad_rows = $2",
+            utc_now() - timedelta(hours=hours),
+            bad_rows,
+        )
+    async with on_database() as patient:
+        seen = await books.chain_holds(patient)
+    assert seen.outcome is outcome
+    assert word in seen.found

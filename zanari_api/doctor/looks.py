@@ -17,6 +17,7 @@ LOOKS: Final = (
     Look("connections", database.has_room, needs_database=True),
     Look("database_clock", database.at_our_time, needs_database=True),
     Look("books", books.books_hold, needs_database=True),
+    Look("chain", books.chain_holds, needs_database=True),
     Look("pii_keys", own.keys_open_what_is_kept, needs_database=True),
     Look("webhook", own.webhook_has_keys),
     Look("jwks", supabase.keys_are_there),
