@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from checks import container, doctoring, environments, lints, pooler, supabase_config
+from checks import container, doctoring, environments, lints, pooler, supabase_config, tls
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -12,4 +12,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     *doctoring.CHECKS,
     *container.CHECKS,
     *pooler.CHECKS,
+    *tls.CHECKS,
 )
