@@ -95,6 +95,7 @@ SYSTEM_ONLY = {
     "ledger.chain_queries.LIST_SEALED",
     "ledger.chain_queries.LIST_TRANSFERS_PASSED",
     "ledger.invariants.CHECK_BOOKS",
+    "ledger.invariants.COUNT_TRANSFERS",
     "ledger.moments.LIST_CHANGES",
     "ledger.moments.LIST_HELD_BEFORE",
     "ledger.moments.LIST_MOVED",
@@ -242,8 +243,9 @@ SYSTEM_ONLY = {
 OUR_SCHEMAS = {"ledger", "savings", "mpesa", "runtime"}
 
 READ_WHOLE = {
-    # An operator's, who asks what every account held at a moment.
+    # An operator's, who asks what every account held at a moment, or has all of the books checked.
     "ledger.as_of.LIST_HELD_AT",
+    "ledger.invariants.COUNT_TRANSFERS",
     # Two rows, read once by each process.
     "runtime.crypto.FIND_DATA_KEYS",
     # A row for each schedule, of which there are a dozen.

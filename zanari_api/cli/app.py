@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from zanari_api import serving
 from zanari_api.assembly import NOBODY, Parts
 from zanari_api.cli import (
+    audit,
     breaks,
     callbacks,
     daraja,
@@ -26,6 +27,7 @@ from zanari_api.cli import (
     doctor,
     floats,
     jobs,
+    ledger,
     payouts,
     reconcile,
     simulate,
@@ -37,6 +39,7 @@ from zanari_api.cli.terminal import FAILED, fail, progress, run, say
 from zanari_api.daraja.errors import DarajaError
 from zanari_api.kit.errors import Unavailable
 from zanari_api.kit.msisdn import parse_msisdn
+from zanari_api.ledger.heads import HeadGoesBack, HeadUnreadable
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
 from zanari_api.runtime import migrations
@@ -75,6 +78,8 @@ app.add_typer(breaks.app, name="breaks")
 app.add_typer(floats.app, name="float")
 app.add_typer(deposits.app, name="deposits")
 app.add_typer(statements.app, name="statement")
+app.add_typer(ledger.app, name="ledger")
+app.add_typer(audit.app, name="audit")
 
 EXPECTED = (
     SettingsInvalid,
@@ -84,6 +89,8 @@ EXPECTED = (
     NothingRuns,
     Unavailable,
     DarajaError,
+    HeadUnreadable,
+    HeadGoesBack,
 )
 
 

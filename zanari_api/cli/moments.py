@@ -1,19 +1,30 @@
 """A moment as an operator types it, in East Africa Time as M-PESA's statements write it. Knows no verb."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from zanari_api.cli.terminal import fail
 from zanari_api.kit.clock import EAT
 
+_FORMATS: Final = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+
 AtOption = Annotated[
     datetime | None,
     typer.Option(
         "--at",
-        formats=["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
+        formats=_FORMATS,
         help="When it happened, by M-PESA's statement (East Africa Time); now when left out.",
+    ),
+]
+
+AsOfOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--as-of",
+        formats=_FORMATS,
+        help="As posted up to then (East Africa Time); now when left out.",
     ),
 ]
 

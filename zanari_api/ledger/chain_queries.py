@@ -62,16 +62,19 @@ FIND_END: Final[LiteralString] = """
     SELECT s.length AS left_count, s.hash AS left_hash, l.seq AS last_seq, l.hash AS last_hash,
            s.cluster_id IS NOT DISTINCT FROM ledger.cluster_id() AS sealed_here
       FROM ledger.sealing AS s
-      LEFT JOIN LATERAL (SELECT x.seq, x.hash FROM ledger.seals AS x ORDER BY x.seq DESC LIMIT 1) AS l ON true
+      LEFT JOIN LATERAL (
+               SELECT x.seq, x.hash FROM ledger.seals AS x WHERE x.seq > 0 ORDER BY x.seq DESC LIMIT 1
+           ) AS l ON true
      WHERE s.id = 1
 """
 
+# Counts, not EXISTS: the planner may answer that one from a hash of the whole table.
 # A row without a seal is out of place where sealing has passed it, or where its transaction is yet to come.
 LIST_TRANSFERS_PASSED: Final[LiteralString] = """
     SELECT w.xact::text AS xact, w.id,
            (w.xact, w.id) <= (s.transfer_xact, s.transfer_id) AND (s.restored_from IS NULL OR w.xact < s.restored_from)
            OR s.restored_from IS NULL AND w.xact >= pg_snapshot_xmax(pg_current_snapshot()) AS out_of_place,
-           EXISTS (SELECT FROM ledger.seals AS l WHERE l.subject_id = w.id AND l.kind = 'transfer') AS sealed
+           (SELECT count(*) FROM ledger.seals AS l WHERE l.subject_id = w.id AND l.kind = 'transfer') > 0 AS sealed
       FROM (
                SELECT t.xact, t.id
                  FROM ledger.transfers AS t
@@ -87,7 +90,7 @@ LIST_ACTS_PASSED: Final[LiteralString] = """
     SELECT w.xact::text AS xact, w.id,
            (w.xact, w.id) <= (s.act_xact, s.act_id) AND (s.restored_from IS NULL OR w.xact < s.restored_from)
            OR s.restored_from IS NULL AND w.xact >= pg_snapshot_xmax(pg_current_snapshot()) AS out_of_place,
-           EXISTS (SELECT FROM ledger.seals AS l WHERE l.subject_id = w.id AND l.kind = 'act') AS sealed
+           (SELECT count(*) FROM ledger.seals AS l WHERE l.subject_id = w.id AND l.kind = 'act') > 0 AS sealed
       FROM (
                SELECT a.xact, a.id
                  FROM runtime.audit_log AS a
@@ -100,7 +103,8 @@ LIST_ACTS_PASSED: Final[LiteralString] = """
 """
 
 LIST_ENTRIES: Final[LiteralString] = """
-    SELECT e.id, e.transfer_id, EXISTS (SELECT FROM ledger.transfers AS t WHERE t.id = e.transfer_id) AS has_transfer
+    SELECT e.id, e.transfer_id,
+           (SELECT count(*) FROM ledger.transfers AS t WHERE t.id = e.transfer_id) > 0 AS has_transfer
       FROM (
                SELECT x.id, x.transfer_id FROM ledger.entries AS x WHERE x.id > $1 ORDER BY x.id LIMIT $2
            ) AS e

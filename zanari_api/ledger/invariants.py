@@ -11,6 +11,8 @@ CHECK_BOOKS: Final[LiteralString] = """
      ORDER BY c.invariant, c.subject, c.detail
 """
 
+COUNT_TRANSFERS: Final[LiteralString] = "SELECT count(*) AS transfers FROM ledger.transfers"
+
 PATIENCE_S: Final = 1_800
 """How long the check may take. It reads every entry in one statement, which a command's usual timeout would cut off."""
 
@@ -22,6 +24,17 @@ class BrokenInvariant:
     invariant: str
     subject: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    transfers: int
+
+
+async def count_transfers(tx: Tx) -> int:
+    """Return how many transfers the books hold. Reads all of them."""
+    (counted,) = await tx.fetch_all(_Counted, COUNT_TRANSFERS, patience_s=PATIENCE_S)
+    return counted.transfers
 
 
 async def check(tx: Tx) -> list[BrokenInvariant]:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Final, LiteralString
 
 from zanari_api.ledger.chain import Head
@@ -13,6 +12,9 @@ BATCH_ROWS: Final = 2_000
 
 LAG_COUNTED_MAX: Final = 20_000
 """More unsealed rows than this are not counted: it stands for that many or more."""
+
+DIFFERS: Final = "differs"
+"""The outcome of a call that found another last seal than the head that was left."""
 
 SEAL: Final[LiteralString] = "SELECT s.outcome, s.looked_at, s.sealed FROM ledger.seal($1) AS s"
 
@@ -49,22 +51,9 @@ class ChainDiffers(Exception):  # noqa: N818 (reads as what it says)
         )
 
 
-class Outcome(StrEnum):
-    """How a call to seal ended."""
-
-    SEALED = "sealed"
-    "what could be sealed was, which may be nothing"
-
-    BUSY = "busy"
-    "somebody else is sealing"
-
-    DIFFERS = "differs"
-    "the last seal is not the head as it was left"
-
-
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What one call did: how many rows it passed, and how many of them it sealed."""
+    """What one call did: how many rows it passed, and how many of them it sealed. None where another is sealing."""
 
     outcome: str
     looked_at: int
@@ -86,7 +75,7 @@ async def seal(tx: Tx, *, rows_max: int = BATCH_ROWS) -> Sealed:
     """
     done = await tx.fetch_one(Sealed, SEAL, rows_max)
     assert done is not None  # noqa: S101 (the function always answers)
-    if done.outcome == Outcome.DIFFERS:
+    if done.outcome == DIFFERS:
         raise ChainDiffers
     return done
 
