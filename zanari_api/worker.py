@@ -20,6 +20,7 @@ from zanari_api.kit.clock import Clock
 from zanari_api.kit.errors import Unavailable
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.mpesa import callback_jobs, given_up, payout_jobs, prompt_jobs, pull_jobs, reversal_jobs
+from zanari_api.mpesa import purging as mpesa_purging
 from zanari_api.mpesa.callback_jobs import CallbackWork
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.prompt_jobs import Prompting
@@ -27,14 +28,14 @@ from zanari_api.reconciliation import chain_schedules, chain_service
 from zanari_api.reconciliation import facts as reconciliation_facts
 from zanari_api.reconciliation import schedules as reconciliation_schedules
 from zanari_api.roundups import collection_jobs
-from zanari_api.runtime import health, problems, schedules
+from zanari_api.runtime import health, idempotency, problems, purging, schedules
 from zanari_api.runtime.db import Database, Role, Tx
 from zanari_api.runtime.jobs import JobOutcome, RowJob, run_round
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.middleware import Observe
 from zanari_api.runtime.schedules import Schedule
 from zanari_api.settings import Settings
-from zanari_api.users import notice_jobs
+from zanari_api.users import notice_jobs, step_up
 
 SCHEDULES_EVERY_S: Final = 5
 FACTS_EVERY_S: Final = 15
@@ -287,6 +288,10 @@ def work_of(parts: Parts) -> Work:
             *chain_schedules.schedules_of(parts.chaining()),
             *pull_jobs.schedules(parts.pulling()),
             given_up.schedule(of_money, database=runtime.database, clock=runtime.clock),
+            *(
+                purging.schedule(each, database=runtime.database, clock=runtime.clock)
+                for each in (mpesa_purging.BODIES, mpesa_purging.UNMATCHED, step_up.PURGE, idempotency.PURGE)
+            ),
         ],
         facts=[
             collection_jobs.facts(runtime.metrics),

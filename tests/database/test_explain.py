@@ -133,6 +133,7 @@ SYSTEM_ONLY = {
     "mpesa.inbox_queries.COUNT_DEAD",
     "mpesa.inbox_queries.COUNT_DUE",
     "mpesa.inbox_queries.COUNT_QUARANTINED",
+    "mpesa.inbox_queries.ERASE_BODIES",
     "mpesa.inbox_queries.FIND",
     "mpesa.inbox_queries.LIST",
     "mpesa.inbox_queries.LIST_DEAD",
@@ -147,6 +148,7 @@ SYSTEM_ONLY = {
     "mpesa.pull_queries.INSERT",
     "mpesa.pull_queries.LIST",
     "mpesa.pull_queries.MARK_PULLED",
+    "mpesa.queries.DELETE_UNMATCHED",
     "mpesa.queries.INSERT_DISCREPANCIES",
     "mpesa.queries.NOTE_UNMATCHED",
     "mpesa.reversal_queries.CLAIM_REVERSALS",
@@ -216,6 +218,7 @@ SYSTEM_ONLY = {
     "runtime.audit.FIND_ACT",
     "runtime.audit.INSERT_ACT",
     "runtime.audit.LIST_ACTS",
+    "runtime.idempotency.DELETE_ANSWERS",
     "runtime.schedules.LEASE",
     "runtime.schedules.FIND_FINISHED",
     "runtime.schedules.LIST_LATE",
@@ -238,6 +241,7 @@ SYSTEM_ONLY = {
     "users.notice_queries.REVIVE_NOTICE",
     "users.queries.INSERT_LINK",
     "users.queries.INSERT_SAVER",
+    "users.step_up_queries.DELETE_STEP_UPS",
 }
 
 OUR_SCHEMAS = {"ledger", "savings", "mpesa", "runtime"}

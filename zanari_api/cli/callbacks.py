@@ -13,6 +13,7 @@ from zanari_api.daraja.masking import mask_people
 from zanari_api.kit.clock import EAT
 from zanari_api.mpesa import callback_service
 from zanari_api.mpesa.callback_service import Replayed
+from zanari_api.mpesa.callback_store import BodyErased
 from zanari_api.mpesa.inbox import CallbackKind, Effected, Outcome
 from zanari_api.mpesa.inbox_rows import CallbackRow, Filter
 from zanari_api.runtime import audit
@@ -27,6 +28,8 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; it is written into t
 
 _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 _REASON_MAX: Final = 1000
+ERASED: Final = "Its body was erased: it is kept for 90 days."
+
 _STILL_OPEN: Final = frozenset({Outcome.QUARANTINED, Outcome.WAITING, Outcome.DEFERRED})
 
 
@@ -110,7 +113,7 @@ async def _list(
 async def _show(callback_id: UUID, *, reason: str | None, operator: str) -> None:
     async with operating(operator) as o:
 
-        async def look(tx: Tx) -> tuple[CallbackRow, bytes] | None:
+        async def look(tx: Tx) -> tuple[CallbackRow, bytes | None] | None:
             found = await callback_service.find(tx, callback_id, intake=o.intake)
             if found is not None and reason is not None:
                 # Written down before anything is shown.
@@ -130,7 +133,10 @@ async def _show(callback_id: UUID, *, reason: str | None, operator: str) -> None
         fail(f"there is no callback {callback_id}")
     row, body = found
     table(("", ""), [(name, value) for name, value in _facts(row) if value is not None])
-    say(mask_people(body) if reason is None else body.decode(errors="backslashreplace"))
+    if body is None:
+        say(ERASED)
+    else:
+        say(mask_people(body) if reason is None else body.decode(errors="backslashreplace"))
 
 
 async def _replay(callback_id: UUID, *, reason: str, operator: str) -> None:
@@ -142,6 +148,8 @@ async def _replay(callback_id: UUID, *, reason: str, operator: str) -> None:
                 ),
                 role=Role.SYSTEM,
             )
+        except BodyErased:
+            fail(f"{ERASED} Nothing can follow from it any more.")
         except Exception as error:  # noqa: BLE001 (whatever it is, the operator is told in one line)
             fail(f"acting on it failed with {type(error).__name__}; nothing was changed")
     _report(callback_id, replayed)

@@ -10,7 +10,7 @@ from uuid import UUID
 import structlog
 
 from zanari_api.mpesa import callback_store, inbox_queries
-from zanari_api.mpesa.callback_store import Delivery
+from zanari_api.mpesa.callback_store import BodyErased, Delivery
 from zanari_api.mpesa.effects import EFFECTS
 from zanari_api.mpesa.inbox import CallbackKind, Effected, InboxItem, Intake, Outcome
 from zanari_api.mpesa.inbox_queries import ClaimedCallback
@@ -97,7 +97,8 @@ class Replayed:
 async def replay(tx: Tx, callback_id: UUID, *, operator: str, reason: str, intake: Intake) -> Replayed | None:
     """Act on a stored callback again and record who had it done; None when there is none with this id.
 
-    Safe whatever it did before: every effect happens once. Raises what the effect raises; nothing is changed then.
+    Safe whatever it did before: every effect happens once. Raises BodyErased where it is too old for that, and what
+    the effect raises; nothing is changed then.
     """
     locked = await inbox_queries.lock(tx, callback_id=callback_id)
     if locked is None:
@@ -153,13 +154,19 @@ async def list_callbacks(tx: Tx, wanted: Filter) -> list[CallbackRow]:
     return await inbox_queries.list_callbacks(tx, wanted)
 
 
-async def find(tx: Tx, callback_id: UUID, *, intake: Intake) -> tuple[CallbackRow, bytes] | None:
-    """Return a callback and its body in clear; None when there is none with this id. Raises Undecryptable."""
+async def find(tx: Tx, callback_id: UUID, *, intake: Intake) -> tuple[CallbackRow, bytes | None] | None:
+    """Return a callback and its body in clear, None for one that was erased; None when there is none with this id.
+
+    Raises Undecryptable.
+    """
     row = await inbox_queries.find(tx, callback_id=callback_id)
     sealed = await inbox_queries.read(tx, callback_id=callback_id)
     if row is None or sealed is None:
         return None
-    return row, callback_store.open_item(sealed, keys=intake.keys).body
+    try:
+        return row, callback_store.open_item(sealed, keys=intake.keys).body
+    except BodyErased:
+        return row, None
 
 
 def tell(metrics: Metrics, kind: CallbackKind, outcome: Outcome) -> None:

@@ -24,6 +24,10 @@ SOONEST: Final = timedelta(seconds=2)
 SELDOMEST: Final = timedelta(minutes=15)
 
 
+class BodyErased(Exception):  # noqa: N818 (reads as what it says)
+    """The callback is so old that its body was erased; what became of it is known still."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """A callback as it was posted. `source_listed` None: it came some other way than by its route."""
@@ -66,7 +70,9 @@ async def store(
 
 
 def open_item(sealed: SealedCallback, *, keys: ServiceKeys) -> InboxItem:
-    """Decrypt a stored callback. Raises Undecryptable."""
+    """Decrypt a stored callback. Raises BodyErased, or Undecryptable."""
+    if not sealed.body:
+        raise BodyErased
     return InboxItem(
         id=sealed.id,
         kind=CallbackKind(sealed.kind),

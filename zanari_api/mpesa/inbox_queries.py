@@ -125,6 +125,25 @@ FIND: Final[LiteralString] = """
      WHERE id = $1
 """
 
+# What somebody still has to act on keeps its body.
+ERASE_BODIES: Final[LiteralString] = """
+    WITH erased AS (
+        UPDATE mpesa.callbacks AS c
+           SET body = '', erased_at = $2
+         WHERE c.id IN (
+                   SELECT old.id
+                     FROM mpesa.callbacks AS old
+                    WHERE old.received_at < $1 AND old.erased_at IS NULL AND old.due_at IS NULL
+                      AND old.outcome NOT IN ('waiting', 'deferred', 'quarantined')
+                    ORDER BY old.received_at
+                    LIMIT $3
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING c.id
+    )
+    SELECT count(*) FROM erased
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewCallback:
@@ -152,7 +171,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class SealedCallback:
-    """A stored callback; `body` is encrypted."""
+    """A stored callback; `body` is encrypted, and empty once it was erased."""
 
     id: UUID
     kind: str
@@ -279,3 +298,8 @@ async def list_callbacks(tx: Tx, wanted: Filter) -> list[CallbackRow]:
 
 async def find(tx: Tx, *, callback_id: UUID) -> CallbackRow | None:
     return await tx.fetch_one(CallbackRow, FIND, callback_id)
+
+
+async def erase_bodies(tx: Tx, *, before: datetime, now: datetime, limit: int) -> int:
+    """Erase bodies of callbacks from before then, and return of how many; rows that are locked wait."""
+    return await tx.fetch_value(int, ERASE_BODIES, before, now, limit) or 0

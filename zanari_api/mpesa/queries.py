@@ -1,6 +1,7 @@
 """Every statement on discrepancies and unmatched spends; no decisions, no commits."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -22,6 +23,22 @@ NOTE_UNMATCHED: Final[LiteralString] = """
     SELECT * FROM unnest($1::bytea[], $2::bytea[]) AS seen (receipt_hash, number_hash)
      ORDER BY seen.receipt_hash, seen.number_hash
     ON CONFLICT ON CONSTRAINT unmatched_spends_pkey DO UPDATE SET last_seen_at = now()
+"""
+
+DELETE_UNMATCHED: Final[LiteralString] = """
+    WITH deleted AS (
+        DELETE FROM mpesa.unmatched_spends
+         WHERE (receipt_hash, number_hash) IN (
+                   SELECT old.receipt_hash, old.number_hash
+                     FROM mpesa.unmatched_spends AS old
+                    WHERE old.first_seen_at < $1
+                    ORDER BY old.first_seen_at
+                    LIMIT $2
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING receipt_hash
+    )
+    SELECT count(*) FROM deleted
 """
 
 
@@ -47,3 +64,8 @@ async def note_unmatched(tx: Tx, hashes: Sequence[tuple[bytes, bytes]]) -> None:
     """Remember spends without a saver by (receipt hash, number hash)."""
     unique = sorted(set(hashes))
     await tx.execute(NOTE_UNMATCHED, [receipt for receipt, _ in unique], [number for _, number in unique])
+
+
+async def delete_unmatched(tx: Tx, *, before: datetime, limit: int) -> int:
+    """Delete what was first seen before then, and return how many; rows that are locked wait."""
+    return await tx.fetch_value(int, DELETE_UNMATCHED, before, limit) or 0

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Final, LiteralString
 from uuid import UUID
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from zanari_api.kit.errors import Refusal
 from zanari_api.runtime.db import Database, Role, Tx
+from zanari_api.runtime.purging import Age, Purge
 
 KEY_PATTERN: Final = re.compile(r"[\x21-\x7e]{1,255}")
 REPLAYED_HEADER: Final = "Idempotent-Replayed"
@@ -32,6 +34,22 @@ STORE_ANSWER: Final[LiteralString] = """
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (saver_id, key) DO UPDATE
        SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body, created_at = now()
+"""
+
+DELETE_ANSWERS: Final[LiteralString] = """
+    WITH deleted AS (
+        DELETE FROM runtime.idempotency_keys
+         WHERE (saver_id, key) IN (
+                   SELECT old.saver_id, old.key
+                     FROM runtime.idempotency_keys AS old
+                    WHERE old.created_at < $1
+                    ORDER BY old.created_at
+                    LIMIT $2
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING saver_id
+    )
+    SELECT count(*) FROM deleted
 """
 
 
@@ -132,3 +150,10 @@ class Once:
             [self._request.method, route, parameters, content], option=orjson.OPT_SORT_KEYS
         )
         return hashlib.sha256(canonical).digest()
+
+
+async def _forget(tx: Tx, age: Age) -> int:
+    return await tx.fetch_value(int, DELETE_ANSWERS, age.before, age.limit) or 0
+
+
+PURGE: Final = Purge(name="purge_idempotency_keys", kept_for=timedelta(days=30), batch=_forget)

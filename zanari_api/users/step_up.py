@@ -9,6 +9,7 @@ from uuid import UUID
 
 from zanari_api.kit.errors import Refusal
 from zanari_api.runtime.db import Tx
+from zanari_api.runtime.purging import Age, Purge
 from zanari_api.users import step_up_queries
 
 LIFETIME: Final = timedelta(minutes=5)
@@ -63,6 +64,14 @@ async def spend(tx: Tx, *, saver_id: UUID, purpose: Purpose, token: str | None, 
     )
     if not spent:
         raise StepUpRequired
+
+
+async def _forget(tx: Tx, age: Age) -> int:
+    return await step_up_queries.delete_tokens(tx, before=age.before, limit=age.limit)
+
+
+PURGE: Final = Purge(name="purge_step_up_tokens", kept_for=timedelta(days=1), batch=_forget)
+"""A token is of no use once it is spent or has run out, minutes after it was made; a day is for looking into one."""
 
 
 def _hash(token: str) -> bytes:

@@ -22,6 +22,22 @@ SPEND_STEP_UP: Final[LiteralString] = """
     RETURNING t.saver_id
 """
 
+DELETE_STEP_UPS: Final[LiteralString] = """
+    WITH deleted AS (
+        DELETE FROM savings.step_up_tokens
+         WHERE (saver_id, token_hash) IN (
+                   SELECT old.saver_id, old.token_hash
+                     FROM savings.step_up_tokens AS old
+                    WHERE old.expires_at < $1
+                    ORDER BY old.expires_at
+                    LIMIT $2
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING saver_id
+    )
+    SELECT count(*) FROM deleted
+"""
+
 
 async def insert_token(
     tx: Tx,
@@ -39,3 +55,8 @@ async def insert_token(
 async def spend_token(tx: Tx, *, saver_id: UUID, token_hash: bytes, purpose: str, now: datetime) -> bool:
     """Spend a token; False when there is none that is good for this."""
     return await tx.fetch_value(UUID, SPEND_STEP_UP, saver_id, token_hash, purpose, now) is not None
+
+
+async def delete_tokens(tx: Tx, *, before: datetime, limit: int) -> int:
+    """Delete tokens that ran out before then, spent or not, and return how many; rows that are locked wait."""
+    return await tx.fetch_value(int, DELETE_STEP_UPS, before, limit) or 0
