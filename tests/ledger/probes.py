@@ -325,9 +325,10 @@ def seal(
     seq: int = 1_000_001, subject_id: str = OTHER, kind: str = "'act'", digest: int = 32, sealed: int = 32
 ) -> str:
     """Insert a seal whose digest and hash are so many bytes."""
+    said, chained = (f"decode(repeat('00', {size}), 'hex')" for size in (digest, sealed))
     return (
         "INSERT INTO ledger.seals (seq, sealed_at, subject_id, kind, digest, hash) VALUES"
-        f" ({seq}, now(), {subject_id}, {kind}, decode(repeat('00', {digest}), 'hex'), decode(repeat('00', {sealed}), 'hex'));"
+        f" ({seq}, now(), {subject_id}, {kind}, {said}, {chained});"
     )
 
 
