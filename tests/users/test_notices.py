@@ -17,7 +17,8 @@ from zanari_api.users import holds
 
 
 async def link(api: Api, saver: Saver, phone: str) -> None:
-    """Link a number by its shilling."""
+    """Link a number by its shilling, once an earlier prompt on the same phone is surely gone."""
+    api.clock.advance(minutes=3)
     answered(await saver.post("/mpesa/accounts", {"phone": phone}), 202)
     await api.work()
 
@@ -121,6 +122,42 @@ async def test_a_number_that_was_removed_lately_is_still_told_and_one_that_was_l
     await reset_pin(saver, "9137")
     await api.work()
     assert len(got(api, saver)) == before + 1
+
+
+async def test_a_number_that_was_removed_and_is_linked_again_is_not_told_of_itself(
+    api: Api, saver: Saver
+) -> None:
+    second = new_phone()
+    await link(api, saver, second)
+    (account_id,) = [
+        each["id"]
+        for each in answered(await saver.get("/mpesa/accounts"))["data"]
+        if each["phone"] == f"+{second}"
+    ]
+    assert (await saver.delete(f"/mpesa/accounts/{account_id}")).status_code == 204
+    await link(api, saver, second)
+    assert f"07*****{second[-3:]} was linked to you again" in got(api, saver)[-1]
+    assert len(got(api, saver)) == 2
+    assert api.handsets.received_by(second) == []
+
+
+async def test_a_number_that_is_lost_to_a_shilling_is_told_to_the_numbers_that_are_left(
+    api: Api, saver: Saver
+) -> None:
+    other, second = await api.new_saver(), new_phone()
+    await link(api, saver, second)
+    await api.alter(
+        "UPDATE savings.mpesa_accounts SET linked_at = now() - interval '200 days', proven_at = NULL"
+        " WHERE saver_id = $1",
+        saver.id,
+    )
+    before = len(got(api, saver))
+    await link(api, other, second)
+    (lost,) = got(api, saver)[before:]
+    assert f"07*****{second[-3:]} was linked to another account" in lost
+    (moved,) = got(api, other)
+    assert f"07*****{second[-3:]} was moved to your account" in moved
+    assert api.handsets.received_by(second) == []
 
 
 async def test_nobody_is_told_of_another_savers_change(api: Api, saver: Saver) -> None:
