@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from checks import container, doctoring, environments, lints, pooler, supabase_config, tls
+from checks import container, doctoring, environments, lints, pooler, rules, supabase_config, tls
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
     *lints.CHECKS,
+    *rules.CHECKS,
     *supabase_config.CHECKS,
     *environments.CHECKS,
     *doctoring.CHECKS,
