@@ -14,6 +14,77 @@ CREATE INDEX callbacks_with_body ON mpesa.callbacks (received_at) WHERE erased_a
 
 COMMENT ON TABLE mpesa.unmatched_spends IS
     'Spends whose number no saver had linked: keyed hashes only, kept for 30 days. They consume nothing; a later delivery may match.';
-GRANT DELETE ON mpesa.unmatched_spends TO zanari_system;
-GRANT DELETE ON runtime.idempotency_keys TO zanari_system;
-GRANT DELETE ON savings.step_up_tokens TO zanari_system;
+
+-- The system deletes nothing, but through these: each takes what is older than it must be kept, by the database's own
+-- clock, whatever it is asked for, and leaves what somebody holds for the next time.
+CREATE FUNCTION mpesa.forget_unmatched_spends(seen_before timestamptz, at_most bigint) RETURNS bigint
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = ''
+AS $$
+    WITH deleted AS (
+        DELETE FROM mpesa.unmatched_spends
+         WHERE (receipt_hash, number_hash) IN (
+                   SELECT old.receipt_hash, old.number_hash
+                     FROM mpesa.unmatched_spends AS old
+                    WHERE old.first_seen_at < least(seen_before, now() - interval '30 days')
+                    ORDER BY old.first_seen_at
+                    LIMIT at_most
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING receipt_hash
+    )
+    SELECT count(*) FROM deleted
+$$;
+COMMENT ON FUNCTION mpesa.forget_unmatched_spends(timestamptz, bigint) IS
+    'Deletes hashes of unmatched spends, none before its 30 days are over; returns how many.';
+REVOKE ALL ON FUNCTION mpesa.forget_unmatched_spends(timestamptz, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION mpesa.forget_unmatched_spends(timestamptz, bigint) TO zanari_system;
+
+CREATE FUNCTION runtime.forget_answers(stored_before timestamptz, at_most bigint) RETURNS bigint
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = ''
+AS $$
+    WITH deleted AS (
+        DELETE FROM runtime.idempotency_keys
+         WHERE (saver_id, key) IN (
+                   SELECT old.saver_id, old.key
+                     FROM runtime.idempotency_keys AS old
+                    WHERE old.created_at < least(stored_before, now() - interval '30 days')
+                    ORDER BY old.created_at
+                    LIMIT at_most
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING saver_id
+    )
+    SELECT count(*) FROM deleted
+$$;
+COMMENT ON FUNCTION runtime.forget_answers(timestamptz, bigint) IS
+    'Deletes answers of requests that are not given again any more, none before its 30 days are over; returns how many.';
+REVOKE ALL ON FUNCTION runtime.forget_answers(timestamptz, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION runtime.forget_answers(timestamptz, bigint) TO zanari_system;
+
+CREATE FUNCTION savings.forget_step_up_tokens(expired_before timestamptz, at_most bigint) RETURNS bigint
+LANGUAGE sql VOLATILE
+SECURITY DEFINER
+SET search_path = ''
+AS $$
+    WITH deleted AS (
+        DELETE FROM savings.step_up_tokens
+         WHERE (saver_id, token_hash) IN (
+                   SELECT old.saver_id, old.token_hash
+                     FROM savings.step_up_tokens AS old
+                    WHERE old.expires_at < least(expired_before, now())
+                    ORDER BY old.expires_at
+                    LIMIT at_most
+                      FOR UPDATE SKIP LOCKED
+               )
+        RETURNING saver_id
+    )
+    SELECT count(*) FROM deleted
+$$;
+COMMENT ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) IS
+    'Deletes step-up tokens, spent or not, none before it has run out; returns how many.';
+REVOKE ALL ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) TO zanari_system;

@@ -25,21 +25,7 @@ NOTE_UNMATCHED: Final[LiteralString] = """
     ON CONFLICT ON CONSTRAINT unmatched_spends_pkey DO UPDATE SET last_seen_at = now()
 """
 
-DELETE_UNMATCHED: Final[LiteralString] = """
-    WITH deleted AS (
-        DELETE FROM mpesa.unmatched_spends
-         WHERE (receipt_hash, number_hash) IN (
-                   SELECT old.receipt_hash, old.number_hash
-                     FROM mpesa.unmatched_spends AS old
-                    WHERE old.first_seen_at < $1
-                    ORDER BY old.first_seen_at
-                    LIMIT $2
-                      FOR UPDATE SKIP LOCKED
-               )
-        RETURNING receipt_hash
-    )
-    SELECT count(*) FROM deleted
-"""
+DELETE_UNMATCHED: Final[LiteralString] = "SELECT mpesa.forget_unmatched_spends($1, $2)"
 
 
 async def insert_discrepancy(

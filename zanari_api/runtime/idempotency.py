@@ -36,21 +36,7 @@ STORE_ANSWER: Final[LiteralString] = """
        SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status, body = EXCLUDED.body, created_at = now()
 """
 
-DELETE_ANSWERS: Final[LiteralString] = """
-    WITH deleted AS (
-        DELETE FROM runtime.idempotency_keys
-         WHERE (saver_id, key) IN (
-                   SELECT old.saver_id, old.key
-                     FROM runtime.idempotency_keys AS old
-                    WHERE old.created_at < $1
-                    ORDER BY old.created_at
-                    LIMIT $2
-                      FOR UPDATE SKIP LOCKED
-               )
-        RETURNING saver_id
-    )
-    SELECT count(*) FROM deleted
-"""
+DELETE_ANSWERS: Final[LiteralString] = "SELECT runtime.forget_answers($1, $2)"
 
 
 class IdempotencyKeyRequired(Refusal):

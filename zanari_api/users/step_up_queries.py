@@ -22,21 +22,7 @@ SPEND_STEP_UP: Final[LiteralString] = """
     RETURNING t.saver_id
 """
 
-DELETE_STEP_UPS: Final[LiteralString] = """
-    WITH deleted AS (
-        DELETE FROM savings.step_up_tokens
-         WHERE (saver_id, token_hash) IN (
-                   SELECT old.saver_id, old.token_hash
-                     FROM savings.step_up_tokens AS old
-                    WHERE old.expires_at < $1
-                    ORDER BY old.expires_at
-                    LIMIT $2
-                      FOR UPDATE SKIP LOCKED
-               )
-        RETURNING saver_id
-    )
-    SELECT count(*) FROM deleted
-"""
+DELETE_STEP_UPS: Final[LiteralString] = "SELECT savings.forget_step_up_tokens($1, $2)"
 
 
 async def insert_token(
