@@ -16,6 +16,7 @@ from zanari_api.mpesa.account_router import router as account_router
 from zanari_api.mpesa.callback_router import router as callback_router
 from zanari_api.mpesa.deposit_router import router as deposit_router
 from zanari_api.mpesa.router import router as mpesa_router
+from zanari_api.mpesa.spend_batching import SpendBatcher, batcher_of
 from zanari_api.mpesa.withdrawal_router import router as withdrawal_router
 from zanari_api.roundups.collection_router import router as collection_router
 from zanari_api.roundups.router import router as rule_router
@@ -58,17 +59,19 @@ def create_app(
     parts = assemble(settings, stead=stead, clock=clock)
     runtime, mpesa = parts.runtime, parts.mpesa
     worker = worker_of(parts) if with_worker else None
+    spends = batcher_of(runtime, mpesa)
     app = FastAPI(
         title="Zanari",
         version=settings.app_version,
         description=DESCRIPTION,
-        lifespan=_lifespan(parts, worker),
+        lifespan=_lifespan(parts, worker, spends),
         redoc_url=None,
     )
     app.state.parts = parts
     app.state.worker = worker
     app.state.runtime = runtime
     app.state.mpesa = mpesa
+    app.state.spends = spends
     app.state.collection_terms = parts.collection_terms
     addresses = checked("TRUSTED_PROXIES", lambda: ClientAddresses(settings.trusted_proxies))
     app.state.addresses = addresses
@@ -121,7 +124,9 @@ def _add_middleware(app: FastAPI, settings: Settings, runtime: Runtime, addresse
     app.add_middleware(Observe, metrics=runtime.metrics, debug=settings.debug)
 
 
-def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    parts: Parts, worker: Worker | None, spends: SpendBatcher
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None, None]:
         async with parts.opened():
@@ -134,6 +139,8 @@ def _lifespan(parts: Parts, worker: Worker | None) -> Callable[[FastAPI], Abstra
                 gc.collect()
                 gc.freeze()
                 yield
+                # What a caller that was cut off had handed in is still worked on while there is a database.
+                await spends.drained()
 
     return lifespan
 

@@ -15,10 +15,9 @@ from zanari_api.daraja.answers import ACKNOWLEDGEMENT, Verdict, verdict_body
 from zanari_api.kit.errors import Unavailable
 from zanari_api.mpesa import c2b_service, callback_service
 from zanari_api.mpesa.callback_store import Delivery
-from zanari_api.mpesa.config import CALLBACK_PATHS, ENFORCED, REPORTED, Flow, config_of
+from zanari_api.mpesa.config import CALLBACK_PATHS, ENFORCED, REPORTED, Flow, config_of, policy_of
 from zanari_api.mpesa.errors import SourceNotAllowed, WrongCallbackToken
 from zanari_api.mpesa.inbox import CallbackKind, Effected, Intake, Outcome
-from zanari_api.mpesa.router import policy_of
 from zanari_api.runtime.client_address import ClientAddresses
 from zanari_api.runtime.db import DatabaseUnavailable, Role, TryAgain
 from zanari_api.runtime.deps import Runtime, RuntimeOf

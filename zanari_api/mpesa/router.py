@@ -1,7 +1,6 @@
 """The signed round-up webhook over HTTP: verified over the raw bytes before anything is read."""
 
-from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import structlog
 from fastapi import APIRouter, Header, Request, Response
@@ -10,9 +9,10 @@ from zanari_api.mpesa.config import MpesaConfig, config_of
 from zanari_api.mpesa.errors import InvalidSignature, MalformedRecord, WebhookNotConfigured
 from zanari_api.mpesa.records import Change, SpendRecord, SpendStatus, read_envelope
 from zanari_api.mpesa.schemas import WebhookAnswer, WebhookStatus
-from zanari_api.mpesa.spend_service import receive_spends
-from zanari_api.roundups.spends import Policy, Recorded
-from zanari_api.runtime.db import DatabaseUnavailable, Role, TryAgain, Tx
+from zanari_api.mpesa.spend_batching import SpendBatcher
+from zanari_api.roundups.spends import Recorded
+from zanari_api.runtime.batching import QueueFull
+from zanari_api.runtime.db import DatabaseUnavailable, TryAgain
 from zanari_api.runtime.deps import Runtime, RuntimeOf
 from zanari_api.runtime.problems import refuses
 
@@ -24,7 +24,9 @@ router = APIRouter(prefix="/api/v1/mpesa/webhooks", tags=["mpesa"])
 @router.post(
     "/roundup",
     response_model=WebhookAnswer,
-    responses=refuses(InvalidSignature, MalformedRecord, WebhookNotConfigured, DatabaseUnavailable, TryAgain),
+    responses=refuses(
+        InvalidSignature, MalformedRecord, WebhookNotConfigured, DatabaseUnavailable, TryAgain, QueueFull
+    ),
     openapi_extra={"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}},
 )
 async def receive_spend(
@@ -36,9 +38,8 @@ async def receive_spend(
     config = config_of(request)
     body = await request.body()
     _verify(config, runtime, signature, body)
-    now = runtime.clock.now()
     try:
-        envelope = read_envelope(body, now=now)
+        envelope = read_envelope(body, now=runtime.clock.now())
     except MalformedRecord:
         runtime.metrics.webhook_requests.labels("malformed").inc()
         raise
@@ -46,7 +47,7 @@ async def receive_spend(
     if record is None or envelope.change is Change.DELETE or record.status is SpendStatus.FAILED:
         answer = WebhookAnswer(status=WebhookStatus.IGNORED, transaction_id=envelope.receipt, round_up=None)
     else:
-        recorded = await _record(runtime, record, policy=policy_of(runtime, config, now))
+        recorded = await _record(cast("SpendBatcher", request.app.state.spends), record)
         answer = WebhookAnswer(
             status=WebhookStatus(recorded.status), transaction_id=record.receipt, round_up=recorded.round_up
         )
@@ -68,24 +69,8 @@ def _verify(config: MpesaConfig, runtime: Runtime, signature: str | None, body: 
         raise
 
 
-def policy_of(runtime: Runtime, config: MpesaConfig, now: datetime) -> Policy:
-    """Return what decisions taken now depend on."""
-    return Policy(
-        feature_enabled=runtime.features.round_ups,
-        own_shortcodes=config.shortcodes,
-        now=now,
-        keyring=runtime.keyring,
-    )
-
-
-async def _record(runtime: Runtime, record: SpendRecord, *, policy: Policy) -> Recorded:
-    keys = await runtime.service_keys.keys()
-
-    async def receive(tx: Tx) -> Recorded:
-        (recorded,) = await receive_spends(tx, [record], index=keys.index, policy=policy)
-        return recorded
-
-    recorded = await runtime.database.unit_of_work(receive, role=Role.SYSTEM)
+async def _record(spends: SpendBatcher, record: SpendRecord) -> Recorded:
+    recorded = await spends.submit(record)
     log.info(
         "spend_received",
         status=recorded.status,

@@ -70,6 +70,11 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
 
     @property
+    def is_locked(self) -> bool:
+        """Tell whether only a lock was waited for in vain, and others may well be served."""
+        return self.context.get("error") == asyncpg.LockNotAvailableError.__name__
+
+    @property
     def reason(self) -> str | None:
         """Return what is wrong with DATABASE_URL, for operators; None where the database is merely away."""
         reason = self.context.get("reason")
@@ -238,20 +243,25 @@ class Database:
         return self._waiting
 
     @asynccontextmanager
-    async def transaction(self, role: Role, saver_id: UUID | None = None) -> AsyncGenerator[Tx, None]:
+    async def transaction(
+        self, role: Role, saver_id: UUID | None = None, *, lock_patience_ms: int | None = None
+    ) -> AsyncGenerator[Tx, None]:
         """Open a READ COMMITTED transaction as `role`, for `saver_id` where row level security needs one.
+
+        `lock_patience_ms` bounds the wait for each lock; without it a statement's own limit does.
 
         Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when the
         database cannot be reached, or goes away meanwhile.
         """
         if self._pool is None:
             raise DatabaseUnavailable("The database pool is not open.")
+        patience = "" if lock_patience_ms is None else f" SET LOCAL lock_timeout = {lock_patience_ms:d};"
         try:
             async with self._lent(self._pool) as connection:
                 try:
-                    # The only built SQL text: an enum member and a UUID, neither of which can carry a quote.
+                    # The only built SQL text: an enum member, a UUID and a number, none of which can carry a quote.
                     await connection.execute(
-                        f"BEGIN; SET LOCAL ROLE {role.value};"
+                        f"BEGIN; SET LOCAL ROLE {role.value};{patience}"
                         f" SELECT set_config('zanari.saver_id', '{saver_id or ''}', true)"
                     )
                     tx = Tx(cast("_Driver", cast("object", connection)))
@@ -288,7 +298,12 @@ class Database:
             await pool.release(connection)
 
     async def unit_of_work(
-        self, work: Callable[[Tx], Awaitable[T]], *, role: Role, saver_id: UUID | None = None
+        self,
+        work: Callable[[Tx], Awaitable[T]],
+        *,
+        role: Role,
+        saver_id: UUID | None = None,
+        lock_patience_ms: int | None = None,
     ) -> T:
         """Run `work` in one transaction and return what it returned, after the commit.
 
@@ -297,7 +312,7 @@ class Database:
         """
         for attempt in range(1, RERUNS_MAX + 1):
             try:
-                async with self.transaction(role, saver_id) as tx:
+                async with self.transaction(role, saver_id, lock_patience_ms=lock_patience_ms) as tx:
                     return await work(tx)
             except CLASHES:
                 if attempt == RERUNS_MAX:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 DURATION_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10)
 DARAJA_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 40)
+BATCH_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128)
 AMOUNT_BUCKETS_KES: Final = (10, 50, 100, 500, 1000, 5000, 10_000, 25_000, 50_000, 100_000, 150_000, 250_000)
 
 TRANSACTION_TYPES: Final = ("spend", "deposit", "allocation", "goal_withdrawal", "payout")
@@ -85,6 +86,15 @@ class Instruments:
         self.collections = self._counter("zanari_collections_total", "Collections, by step taken.", "state")
         self.webhook_requests = self._counter(
             "zanari_webhook_requests_total", "Signed webhook requests.", "outcome"
+        )
+        self.webhook_batch_size = Histogram(
+            "zanari_webhook_batch_size",
+            "Signed spends that were committed together.",
+            buckets=BATCH_BUCKETS,
+            registry=self.registry,
+        )
+        self.webhook_queue_length = self._gauge(
+            "zanari_webhook_queue_length", "Signed spends that wait for the batch after the one that runs."
         )
         self.ledger_posts = self._counter(
             "zanari_ledger_posts_total", "Transfers given to the ledger.", "kind", "outcome"
