@@ -105,4 +105,7 @@ class HeadFile:
         if found is None:
             raise HeadUnreadable(f"{self._path} has a line that is no head: {line[:100]!r}")
         count, digest, at = found.groups()
-        return KnownHead(Head(int(count), bytes.fromhex(digest)), datetime.fromisoformat(at))
+        try:
+            return KnownHead(Head(int(count), bytes.fromhex(digest)), datetime.fromisoformat(at))
+        except ValueError:
+            raise HeadUnreadable(f"{self._path} has a line that is no head: {line[:100]!r}") from None
