@@ -114,14 +114,15 @@ def _event(line: str) -> str:
 
 @contextmanager
 def development(
-    site: Site, name: str, *, database_url: str, variables: Mapping[str, str], whole: bool = True
+    site: Site, *, database_url: str, variables: Mapping[str, str], whole: bool = True
 ) -> Generator[Service, None, None]:
-    """Run a service on a database, in a folder of its own; Auth and Safaricom are emulated.
+    """Run a service on the check's database; Auth and Safaricom are emulated.
 
     `whole` is `zanari dev` with float to pay from, and a second worker beside it; else the API alone.
     """
-    home = site.scratch / name
-    home.mkdir()
+    # One folder for all of a check: what is in the database is read with the keys that are kept there.
+    home = site.scratch / "service"
+    home.mkdir(exist_ok=True)
     env = {
         "DATABASE_URL": database_url,
         "PORT": str(free_port()),
@@ -130,7 +131,8 @@ def development(
         "RATE_LIMIT_SAVER": "1000000",
     } | dict(variables)
     zanari = (sys.executable, "-m", "zanari_api")
-    verb, log = ("dev" if whole else "serve"), home / "api.log"
+    verb = "dev" if whole else "serve"
+    log = home / f"{verb}.log"
     with site.started(*zanari, verb, env=env, log=log, cwd=home) as api:
         service = Service(site, home, env, api)
         _ready(service.base_url, api, log)
@@ -169,7 +171,7 @@ async def live(service: Service, number: int, *, spends: int) -> int:
             deadline = time.monotonic() + SETTLED_WITHIN_S
             while (told := await ask("GET", path))["state"] != "settled":
                 if time.monotonic() > deadline or told["state"] == "failed":
-                    raise Refused(f"{path} is {told['state']}: {tail(service.home / 'api.log')}")
+                    raise Refused(f"{path} is {told['state']}: {tail(service.home / 'dev.log')}")
                 await asyncio.sleep(0.2)
 
         await service.approves(client, phone)
