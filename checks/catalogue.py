@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from checks import container, doctoring, environments, lints, pooler, rules, supabase_config, tls
+from checks import container, doctoring, environments, lints, pooler, rules, signals, supabase_config, tls
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -14,4 +14,5 @@ CHECKS: Final[tuple[Check, ...]] = (
     *container.CHECKS,
     *pooler.CHECKS,
     *tls.CHECKS,
+    *signals.CHECKS,
 )
