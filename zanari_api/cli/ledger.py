@@ -111,7 +111,7 @@ async def _verify(file: Path | None, first: int) -> None:
         place = o.parts.heads if file is None else HeadFile(file)
         heads = [] if place is None else place.read()
         after = await verifying.head_before(o.database, first)
-        verified = await verifying.verify(o.database, after=after, heads=heads, on_progress=_telling())
+        verified = await verifying.verify(o.database, after=after, heads=heads, on_progress=telling())
         async with o.database.transaction(Role.SYSTEM) as tx:
             lag = await sealing.find_lag(tx)
     if first > 1:
@@ -168,7 +168,7 @@ def _tell_bad(bad: Sequence[BadRow]) -> None:
         say("There may be more: verifying ended here.")
 
 
-def _telling() -> Progress:
+def telling(*, every_rows: int = TOLD_EVERY_ROWS) -> Progress:
     """Return what tells a person how far it is, now and then."""
     told = 0
 
@@ -176,7 +176,7 @@ def _telling() -> Progress:
         nonlocal told
         if rows < told:
             told = 0
-        if rows - told >= TOLD_EVERY_ROWS:
+        if rows - told >= every_rows:
             told = rows
             progress(f"{rows:,} rows")
 
