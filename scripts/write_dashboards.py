@@ -108,6 +108,10 @@ SERVICE: Final = (
         EACH_SECOND,
         {"{{outcome}}": rate("zanari_webhook_requests_total", "outcome", matching=API)},
     ),
+    Graph("Spends that wait", COUNT, {"{{instance}}": f"zanari_webhook_queue_length{{{API}}}"}),
+    Graph(
+        "Spends in a commit, half", COUNT, {"half": quantile(0.5, "zanari_webhook_batch_size", matching=API)}
+    ),
     Graph("Answered 503", EACH_SECOND, {"{{code}}": rate("zanari_unavailable_total", "code", matching=API)}),
     Graph("Refused", EACH_SECOND, {"{{code}}": rate("zanari_refusals_total", "code", matching=API)}),
     Graph(

@@ -12,6 +12,7 @@ TIMED: Final = f"http_request_duration_seconds_count{{{GOALS}}}"
 UP: Final = 'up{job="zanari-api",instance="api:8000"}'
 UP_TOO: Final = 'up{job="zanari-api",instance="api:8001"}'
 REFUSED: Final = f'zanari_credentials_refused_total{{{API},kind="%s"}}'
+QUEUED: Final = f'zanari_webhook_queue_length{{{API},instance="api:8000"}}'
 CERTIFICATE: Final = 'zanari_certificate_expiry_timestamp_seconds{certificate="mpesa"}'
 KEY: Final = 'zanari_key_expiry_timestamp_seconds{key="mpesa_initiator_password"}'
 PASSWORD: Final = {"key": "mpesa_initiator_password"}
@@ -38,6 +39,7 @@ PRESENT: Final = {
     f'zanari_rate_limited_total{{{API},limit="saver"}}': levels((60, 0)),
     f"zanari_rate_limit_store_failures_total{{{API}}}": levels((60, 0)),
     f'zanari_unavailable_total{{{API},code="unavailable"}}': levels((60, 0)),
+    QUEUED: levels((60, 0)),
     'zanari_daraja_calls_total{job="zanari-worker",operation="b2c",outcome="ok"}': levels((60, 0)),
     'zanari_daraja_breaker_open{operation_group="stk"}': levels((60, 0)),
     "zanari_db_connections_in_use": levels((60, 1)),
@@ -69,7 +71,9 @@ def missing(name: str) -> Case:
 def _told(name: str) -> dict[str, str]:
     """Return what absent_over_time() knows of the series: the labels that the rule asks to be just so."""
     told = {}
-    if name.startswith(("http_", "zanari_callbacks", "zanari_cred", "zanari_rate", "zanari_unav")):
+    if name.startswith(
+        ("http_", "zanari_callbacks", "zanari_cred", "zanari_rate", "zanari_unav", "zanari_web")
+    ):
         told = {"job": "zanari-api"}
     if name.startswith("zanari_daraja_calls"):
         told = {"job": "zanari-worker"}
@@ -116,6 +120,32 @@ PRESENCE: Final = (
         labels={"instance": "api:8001", "job": "zanari-api"},
     ),
     *(missing(name) for name in PRESENT),
+)
+
+QUEUE: Final = (
+    case(
+        "WebhookQueueLong: three quarters of what may wait, then more, then none",
+        "ticket",
+        {
+            QUEUED: levels((10, 768), (10, 900), (10, 0)),
+            QUEUED.replace("8000", "8001"): levels((30, 700)),
+        },
+        quiet=(9, 10, 20),
+        fires={11: "900 wait at api:8000, where 1,024 may; beyond that they are answered 503."},
+        labels={"instance": "api:8000"},
+    ),
+    case(
+        "WebhookQueueFull: ten in five minutes, then more, then none",
+        "page",
+        {
+            f'zanari_unavailable_total{{{API},code="queue_full"}}': counts((20, 2), (20, 4), (20, 0)),
+            f'zanari_unavailable_total{{{API},code="database_unavailable"}}': counts((60, 9)),
+        },
+        quiet=(19, 50),
+        fires={
+            35: "About 20 were answered 503 in five minutes, for the queue was full. The sender has to send them again."
+        },
+    ),
 )
 
 ABUSE: Final = (
@@ -237,4 +267,4 @@ PROCESSES: Final = (
     ),
 )
 
-CASES: Final[tuple[Case, ...]] = (*PRESENCE, *ABUSE, *SECRETS, *PROCESSES)
+CASES: Final[tuple[Case, ...]] = (*PRESENCE, *QUEUE, *ABUSE, *SECRETS, *PROCESSES)
