@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -107,7 +107,11 @@ class Prometheus:
     """Prometheus as one asks it."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        # One client: a new one for each of hundreds of questions would be most of the time they take.
+        self._client = httpx.Client(base_url=url, timeout=10)
+
+    def close(self) -> None:
+        self._client.close()
 
     def series(self, expression: str) -> int:
         """Return how many series an expression returns now. Raises CheckFailed where it is refused."""
@@ -146,7 +150,7 @@ class Prometheus:
         return {each["labels"]["alertname"] for each in alerts if each["state"] == "firing"}
 
     def _get(self, path: str, parameters: Mapping[str, str]) -> Any:
-        response = httpx.get(f"{self.url}{path}", params=parameters, timeout=10)
+        response = self._client.get(path, params=parameters)
         if not response.is_success:
             raise CheckFailed(f"Prometheus refused {path} {dict(parameters)}: {response.text[:300]}")
         return response.json()["data"]
@@ -200,7 +204,7 @@ def watching(
                 alive=lambda process=process: process.poll() is None,
                 log=log,
             )
-        yield Prometheus(f"http://{prometheus_at}")
+        yield stack.enter_context(closing(Prometheus(f"http://{prometheus_at}")))
 
 
 def shorten(file: Path, *, targets: Mapping[str, Sequence[str]], receiver: str) -> None:
