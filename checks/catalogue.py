@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from checks import container, doctoring, environments, lints, pooler, rules, signals, supabase_config, tls
+from checks import books, container, distance, doctoring, environments, lints, pooler, rules, signals, supabase_config, tls
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (
@@ -11,8 +11,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     *supabase_config.CHECKS,
     *environments.CHECKS,
     *doctoring.CHECKS,
+    *books.CHECKS,
     *container.CHECKS,
     *pooler.CHECKS,
     *tls.CHECKS,
     *signals.CHECKS,
+    *distance.CHECKS,
 )
