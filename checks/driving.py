@@ -33,7 +33,7 @@ WITHDRAWAL_CENTS: Final = 10_000
 PIN: Final = "8305"
 
 BAD_EVENTS: Final = frozenset(
-    {"database_unavailable", "job_failed", "job_round_failed", "schedule_round_failed", "unexpected_failure"}
+    {"database_unavailable", "job_failed", "job_round_failed", "schedule_round_failed", "request_failed"}
 )
 """What a log must not tell of while all is well."""
 

@@ -138,7 +138,7 @@ CHECKS: Final[tuple[Check, ...]] = (
                 "zanari_api/runtime/db.py",
                 "statement_cache_size=0 if self._pooled else STATEMENTS_KEPT,",
                 "statement_cache_size=STATEMENTS_KEPT,",
-                "through the pooler",
+                "prepared statement",
             ),
             Fault(
                 "zanari_api/assembly.py",
