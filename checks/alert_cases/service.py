@@ -181,8 +181,11 @@ ABUSE: Final = (
             f'zanari_rate_limited_total{{{API},limit="address"}}': counts((20, 60), (20, 120), (20, 0)),
             f'zanari_rate_limited_total{{{API},limit="pin"}}': counts((60, 60)),
         },
-        quiet=(19, 24, 50),
-        fires={35: "2 requests a second are over the limit of each address."},
+        quiet=(19, 25, 50),
+        fires={
+            26: "2 requests a second are over the limit of each address.",
+            35: "2 requests a second are over the limit of each address.",
+        },
         labels={"limit": "address"},
     ),
     case(
