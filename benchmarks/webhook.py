@@ -1,145 +1,278 @@
-"""Measures the signed webhook against a plain read of the same service: ratios, and where they come from.
+"""The signed webhook and what savers read, against pgbench with the same SQL, in interleaved rounds.
 
-    python benchmarks/webhook.py [--spends 2000] [--clients 16] [--savers 200]
+    python benchmarks/webhook.py [--rounds 3] [--seconds 5] [--entries 10000000] [--json FILE]
 
-Starts an embedded Postgres (fsync on) in a temporary directory and one API process on loopback, makes savers with
-money, then sends signed spends from many clients at once. Everything it starts ends with it.
+Starts an embedded Postgres (fsync on) and one API process on loopback; with --entries a second pair whose ledger is
+filled first. Every round measures each line once, so that all lines meet the same machine; the table shows medians.
+The ratios are what to look at: generator, API and Postgres share the processors, and absolute figures are the
+machine's. Everything it starts ends with it.
 """
 
 import argparse
-import asyncio
+import itertools
+import json
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
-import httpx
 import uvloop
+from filling import fill
+from generating import Measured, closed_loop, open_loop
+from same_sql import API_LOGIN, pgbench, write_read, write_spends
+from stand import Stand, children_of, cpu_seconds, now, resident_mib, standing
 
-from zanari_api.mpesa.signature import sign
-from zanari_api.sandbox import secrets
-from zanari_api.sandbox.auth import TokenMint
+from zanari_api.goals import service as goals
+from zanari_api.mpesa.records import read_envelope
+from zanari_api.mpesa.spend_service import receive_spends
+from zanari_api.roundups.spends import Policy
+from zanari_api.runtime.db import Role, Tx
 from zanari_api.sandbox.demo import spend_body
-from zanari_api.serving import DEVELOPMENT_SHORTCODE, EMULATED_ISSUER, HOME
+from zanari_api.serving import DEVELOPMENT_SHORTCODE
+from zanari_api.transactions import service as feed
+
+SAVERS = 512
+OPEN_RATES = (500, 2000, 4000)
 
 
-async def send_all(port: int, count: int, clients: int, request: Callable[[int], bytes]) -> list[float]:
-    """Send `count` requests over `clients` kept-alive connections; return each one's seconds."""
-    took: list[float] = []
-    numbers = iter(range(count))
+@dataclass(slots=True)
+class Board:
+    """What was measured, a list of figures for each line."""
 
-    async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        with suppress(StopIteration):
-            while True:
-                wire = request(next(numbers))
-                started = time.perf_counter()
-                writer.write(wire)
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-                body = await reader.readexactly(length)
-                took.append(time.perf_counter() - started)
-                if not head.startswith(b"HTTP/1.1 200"):
-                    raise RuntimeError((head + body).decode())
-        writer.close()
+    rates: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    p50: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    p99: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
-    await asyncio.gather(*(client() for _ in range(clients)))
-    return took
+    def note(self, line: str, measured: Measured | float) -> None:
+        if isinstance(measured, Measured):
+            self.p50.setdefault(line, []).append(measured.median_ms)
+            self.p99.setdefault(line, []).append(measured.percentile_ms(0.99))
+            rate = measured.rate
+        else:
+            rate = measured
+        self.rates.setdefault(line, []).append(rate)
+        print(f"  {line:<44} {rate:9,.0f}/s", flush=True)
 
+    def rate(self, line: str) -> float:
+        return statistics.median(self.rates[line])
 
-def wire(method: str, path: str, headers: dict[str, str], body: bytes = b"") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode() + body
+    def ratio(self, line: str, to: str) -> float:
+        """Return the median of each round's own ratio: both of a pair met the same machine."""
+        pairs = zip(self.rates[line], self.rates[to], strict=True)
+        return statistics.median(one / other for one, other in pairs)
 
-
-async def measure(name: str, count: int, send: Coroutine[None, None, list[float]]) -> float:
-    """Print and return requests a second."""
-    started = time.perf_counter()
-    took = sorted(await send)
-    rate = count / (time.perf_counter() - started)
-    p50, p99 = statistics.median(took) * 1000, took[int(len(took) * 0.99)] * 1000
-    print(f"{name:<34} {rate:8.0f}/s   p50 {p50:6.2f} ms   p99 {p99:6.2f} ms")
-    return rate
+    def show(self) -> None:
+        print(f"\n{'medians':<46} {'a second':>10} {'p50 ms':>9} {'p99 ms':>9}")
+        for line in self.rates:
+            late = [
+                f"{statistics.median(of[line]):9.2f}" if line in of else "" for of in (self.p50, self.p99)
+            ]
+            print(f"{line:<46} {self.rate(line):>10,.0f} {late[0]:>9} {late[1]:>9}")
 
 
-async def run(port: int, home: Path, *, spends: int, clients: int, savers: int) -> None:
-    made = secrets.load_or_make(home)
-    mint = TokenMint(home, issuer=EMULATED_ISSUER)
-    base = f"http://127.0.0.1:{port}"
-    phones = [f"2547{number:08d}" for number in range(savers)]
-    async with httpx.AsyncClient(base_url=base, timeout=60) as client:
-        for number, phone in enumerate(phones):
-            token = mint.mint(f"00000000-0000-7000-8000-{number:012d}", phone)
-            profile = (
-                await client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token}"})
-            ).json()
-            stamp = datetime.now(UTC).strftime("%Y%m%d%H%M%S")
-            body = {"TransID": f"BENCH{number:05d}", "TransTime": stamp, "TransAmount": "100000"}
-            body |= {"BusinessShortCode": DEVELOPMENT_SHORTCODE, "BillRefNumber": profile["member_code"]}
-            path = f"/callbacks/{made.callback_token}/c2b/confirmation"
-            (await client.post(path, json=body)).raise_for_status()
+class Receipts:
+    """Receipts that were never used before."""
 
-    def health(_: int) -> bytes:
-        return wire("GET", "/health", {})
+    def __init__(self, prefix: str) -> None:
+        self._numbers: Iterator[int] = itertools.count()
+        self._prefix = prefix
 
-    token = mint.mint("00000000-0000-7000-8000-000000000000", phones[0])
+    def requests(self, stand: Stand, count: int) -> list[bytes]:
+        return [stand.spend(f"{self._prefix}{number:08d}", number) for number in self._take(count)]
 
-    def feed(_: int) -> bytes:
-        return wire("GET", "/api/v1/transactions", {"Authorization": f"Bearer {token}"})
+    def _take(self, count: int) -> list[int]:
+        return [next(self._numbers) for _ in range(count)]
 
-    def spend(number: int, run_id: str) -> bytes:
-        body = spend_body(receipt=f"{run_id}{number:07d}", amount="147", phone=phones[number % savers])
-        headers = {"X-Mpesa-Signature": sign(made.webhook_secret, body, datetime.now(UTC))}
-        return wire("POST", "/api/v1/mpesa/webhooks/roundup", headers, body)
 
-    await send_all(port, 200, clients, lambda number: spend(number, "WRM"))
-    plain = await measure("GET /health", spends, send_all(port, spends, clients, health))
-    # The saver's own limit is 600 a minute.
-    page = await measure("GET /transactions (page of 50)", 400, send_all(port, 400, clients, feed))
-    new = await measure(
-        "signed spend, new", spends, send_all(port, spends, clients, lambda n: spend(n, "NEW"))
-    )
-    again = await measure(
-        "signed spend, again", spends, send_all(port, spends, clients, lambda n: spend(n, "NEW"))
-    )
-    print(
-        f"ratios to GET /health: page {page / plain:.3f}, new spend {new / plain:.3f}, again {again / plain:.3f}"
-    )
+async def rounds(stand: Stand, full: Stand | None, options: argparse.Namespace, board: Board) -> None:
+    with tempfile.TemporaryDirectory(prefix="zanari-scripts-") as folder:
+        (saver,) = await stand.look("SELECT saver_id FROM savings.savers ORDER BY saver_id LIMIT 1")
+        saver_id = UUID(str(saver["saver_id"]))
+        ones = await write_spends(stand, Path(folder), count=64, size=1)
+        many = await write_spends(stand, Path(folder), count=8, size=64)
+        receipts, full_receipts = Receipts("NA"), Receipts("NB")
+        # The feed's page is full, plans and caches are warm.
+        await closed_loop(stand.port, receipts.requests(stand, 60 * SAVERS // 10), clients=32)
+        await closed_loop(stand.port, [stand.spend(f"PG{n:08d}", 0) for n in range(60)], clients=16)
+        page = await write_read(
+            stand,
+            Path(folder),
+            "page",
+            lambda tx: feed.page(tx, saver_id=saver_id, wanted=feed.Wanted()),
+            saver_id=saver_id,
+        )
+        listed = await write_read(
+            stand, Path(folder), "goals", lambda tx: goals.show_all(tx, saver_id=saver_id), saver_id=saver_id
+        )
+        if full is not None:
+            await closed_loop(full.port, full_receipts.requests(full, 1000), clients=32)
+        seconds = options.seconds
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}", flush=True)
+
+            def sql(
+                line: str, scripts: list[Path], clients: int, size: int = 1, login: str | None = None
+            ) -> None:
+                named = {} if login is None else {"login": login}
+                board.note(line, size * pgbench(stand, scripts, clients=clients, seconds=seconds, **named))
+
+            async def spends(line: str, clients: int) -> None:
+                count = await _enough(stand, receipts, clients, seconds)
+                board.note(
+                    line, await closed_loop(stand.port, receipts.requests(stand, count), clients=clients)
+                )
+
+            sql("pgbench, 1 spend a commit, 16 clients", ones, 16)
+            await spends("webhook, 16 connections", 16)
+            sql("pgbench, 64 spends a commit, 2 clients", many, 2, 64)
+            await spends("webhook, 64 connections", 64)
+            if full is not None:
+                count = await _enough(full, full_receipts, 64, seconds)
+                requests = full_receipts.requests(full, count)
+                board.note(FULL_LINE, await closed_loop(full.port, requests, clients=64))
+            for name, script, path in (
+                ("feed page", page, "/api/v1/transactions"),
+                ("goals", listed, "/api/v1/goals"),
+            ):
+                sql(f"pgbench, {name}, 16 clients", [script], 16, login=API_LOGIN)
+                requests = [stand.read(path)] * (400 * seconds)
+                board.note(f"{name}, 16 connections", await closed_loop(stand.port, requests, clients=16))
+            board.note("record_spends of 500, spends", await _of_500(stand))
+            for rate in options.open:
+                requests = receipts.requests(stand, rate * seconds)
+                board.note(
+                    f"webhook, open loop at {rate:,}/s", await open_loop(stand.port, requests, rate=rate)
+                )
+
+
+FULL_LINE = "webhook, 64 connections, ledger filled"
+
+
+async def _enough(stand: Stand, receipts: Receipts, clients: int, seconds: int) -> int:
+    """Return about as many requests as are answered in that time."""
+    sample = await closed_loop(stand.port, receipts.requests(stand, 300), clients=clients)
+    return max(300, int(sample.rate * seconds))
+
+
+async def _of_500(stand: Stand) -> float:
+    """Record 500 spends in one call, as an import does; return spends a second."""
+    stamp = datetime.now(UTC).strftime("%H%M%S%f")
+    bodies = [
+        spend_body(receipt=f"I{stamp}{n:03d}"[:20], amount="147", phone=stand.phones[n % SAVERS])
+        for n in range(500)
+    ]
+    records = [record for body in bodies if (record := read_envelope(body, now=now()).record)]
+    async with stand.database() as database:
+        keys = await stand.service_keys(database).keys()
+        policy = Policy(
+            feature_enabled=True,
+            own_shortcodes=frozenset({DEVELOPMENT_SHORTCODE}),
+            now=now(),
+            keyring=stand.keyring(),
+        )
+
+        async def receive(tx: Tx) -> int:
+            return len(await receive_spends(tx, records, index=keys.index, policy=policy))
+
+        began = time.perf_counter()
+        count = await database.unit_of_work(receive, role=Role.SYSTEM)
+        return count / (time.perf_counter() - began)
+
+
+async def _split(stand: Stand) -> dict[str, float]:
+    """Say who used the processors while the webhook ran on 64 connections, and what the API holds in memory."""
+    requests = Receipts("NC").requests(stand, 4000)
+    parts: dict[str, Callable[[], list[int]]] = {
+        "API": lambda: [stand.pid],
+        "Postgres": lambda: children_of(stand.postmaster),
+        "generator": lambda: [os.getpid()],
+    }
+    before = {name: cpu_seconds(pids) for name, pids in parts.items()}
+    measured = await closed_loop(stand.port, requests, clients=64)
+    used = {name: cpu_seconds(pids) - before[name] for name, pids in parts.items()}
+    whole = sum(used.values())
+    print("\nprocessor time of 4,000 spends on 64 connections: " + measured.line())
+    for name, seconds in used.items():
+        print(f"  {name:<10} {seconds:6.2f} s   {100 * seconds / whole:3.0f} %")
+    print(f"  the API holds {resident_mib(stand.pid)} MiB")
+    return used
+
+
+async def run(options: argparse.Namespace) -> Board:
+    board = Board()
+    async with AsyncExitStack() as stack:
+        stand = await stack.enter_async_context(standing(savers=SAVERS))
+        full = None
+        if options.entries:
+            full = await stack.enter_async_context(standing(savers=SAVERS))
+            began = time.monotonic()
+            entries = await fill(full, options.entries)
+            print(f"filled a ledger with {entries:,} entries in {time.monotonic() - began:.0f} s", flush=True)
+        await rounds(stand, full, options, board)
+        board.show()
+        await _split(stand)
+    goals_of(board, filled=bool(options.entries), rates=options.open)
+    return board
+
+
+def goals_of(board: Board, *, filled: bool, rates: list[int]) -> None:
+    """Print each goal beside what was reached."""
+    print(f"\n{'ratio':<58} {'reached':>8} {'goal':>8}")
+    lines: list[tuple[str, float, str]] = [
+        (
+            "webhook / pgbench, 1 a commit, 16 clients each",
+            board.ratio("webhook, 16 connections", "pgbench, 1 spend a commit, 16 clients"),
+            ">= 1.5",
+        ),
+        (
+            "webhook, 64 connections / pgbench, 64 a commit",
+            board.ratio("webhook, 64 connections", "pgbench, 64 spends a commit, 2 clients"),
+            ">= 0.6",
+        ),
+        (
+            "feed page / pgbench",
+            board.ratio("feed page, 16 connections", "pgbench, feed page, 16 clients"),
+            ">= 0.25",
+        ),
+        ("goals / pgbench", board.ratio("goals, 16 connections", "pgbench, goals, 16 clients"), ""),
+    ]
+    if filled:
+        lines.append(
+            (
+                "webhook, ledger filled / as it was",
+                board.ratio(FULL_LINE, "webhook, 64 connections"),
+                ">= 0.9",
+            )
+        )
+    for name, reached, goal in lines:
+        print(f"{name:<58} {reached:8.2f} {goal:>8}")
+    for rate in rates:
+        line = f"webhook, open loop at {rate:,}/s"
+        aim = "<= 8" if rate == OPEN_RATES[1] else ""
+        print(f"{line + ': p99 in ms':<58} {statistics.median(board.p99[line]):8.1f} {aim:>8}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--spends", type=int, default=2000)
-    parser.add_argument("--clients", type=int, default=16)
-    parser.add_argument("--savers", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each line is measured")
+    parser.add_argument("--seconds", type=int, default=5, help="about how long one measurement takes")
+    parser.add_argument("--entries", type=int, default=0, help="fill a second ledger with so many entries")
+    parser.add_argument(
+        "--open", type=int, nargs="*", default=list(OPEN_RATES), help="rates of the open loop"
+    )
+    parser.add_argument("--json", help="write every figure to this file")
     options = parser.parse_args()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="zanari-bench-") as directory:
-        env = {**os.environ, "PORT": str(port), "LOG_LEVEL": "WARNING"}
-        command = [sys.executable, "-m", "zanari_api", "serve"]
-        api = subprocess.Popen(command, cwd=directory, env=env)
-        try:
-            for _ in range(300):
-                with suppress(httpx.HTTPError):
-                    if httpx.get(f"http://127.0.0.1:{port}/health/ready").is_success:
-                        break
-                time.sleep(0.1)
-            home = Path(directory) / HOME
-            uvloop.run(run(port, home, spends=options.spends, clients=options.clients, savers=options.savers))
-        finally:
-            api.terminate()
-            api.wait(30)
+    board = uvloop.run(run(options))
+    if options.json:
+        Path(options.json).write_text(json.dumps({"rates": board.rates, "p50": board.p50, "p99": board.p99}))
 
 
 if __name__ == "__main__":
