@@ -171,8 +171,8 @@ COVERAGE: Final = Check(
         ),
         Fault(
             "alerts/prometheus-alerts.yml",
-            "          / on (instance, server)\n",
-            "          / on (datname)\n",
+            'sum by (instance, server) (pg_stat_database_numbackends{job="postgres"})',
+            'sum by (datname) (pg_stat_database_numbackends{job="postgres"})',
             "DatabaseConnectionsHigh",
         ),
         Fault(
