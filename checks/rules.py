@@ -231,8 +231,8 @@ CHECKS: Final[tuple[Check, ...]] = (
             ),
             Fault(
                 RULES,
-                '/ on (instance, server)\n          (pg_settings_max_connections{job="postgres"}',
-                '/ on (instance, server, datname)\n          (pg_settings_max_connections{job="postgres"}',
+                '(pg_settings_max_connections{job="postgres"} -',
+                '(pg_settings_max_connections{job="postgres",datname="zanari"} -',
                 "DatabaseConnectionsHigh",
             ),
             Fault(

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from checks.alert_cases.written import FOLDER, written
+from checks.alert_cases.written import written
 
 ROOT: Final = Path(__file__).parents[1]
+FOLDER: Final = "alerts/tests"
 
 
 def main() -> int:

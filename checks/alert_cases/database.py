@@ -77,11 +77,11 @@ CASES: Final[tuple[Case, ...]] = (
         "PoolExhausted: one waits for longer than two minutes",
         "page",
         {
-            POOL % "waiting": levels((10, 0), (10, 4), (10, 0)),
+            POOL % "waiting": levels((10, 0), (10, 1), (10, 0)),
             (POOL % "waiting").replace("8000", "8001"): levels((30, 0)),
         },
         quiet=(9, 11, 20),
-        fires={12: "4 wait at api:8000 of zanari-api; each gives up after 5 s."},
+        fires={12: "1 wait at api:8000 of zanari-api; each gives up after 5 s."},
         labels=HERE,
     ),
     case(

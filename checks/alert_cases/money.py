@@ -18,13 +18,13 @@ BOOKS: Final = (
         "LedgerImbalance: at once, once for two workers that tell of the same, and until the books are in order",
         "page",
         {
-            IMBALANCE % "a": levels((10, 0), (10, 2), (10, 0)),
-            IMBALANCE % "b": levels((10, 0), (10, 2), (10, 0)),
+            IMBALANCE % "a": levels((10, 0), (10, 1), (10, 0)),
+            IMBALANCE % "b": levels((10, 0), (10, 1), (10, 0)),
         },
         quiet=(9, 20),
         fires={
-            10: "2 promises of the books are broken. Money out is frozen.",
-            19: "2 promises of the books are broken. Money out is frozen.",
+            10: "Broken promises of the books: 1. Money out is frozen.",
+            19: "Broken promises of the books: 1. Money out is frozen.",
         },
     ),
     case(

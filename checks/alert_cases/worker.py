@@ -126,15 +126,15 @@ CASES: Final[tuple[Case, ...]] = (
         "ticket",
         {DEAD % "a": levels((10, 0), (10, 1), (10, 0)), DEAD % "b": levels((10, 0), (10, 1), (10, 0))},
         quiet=(9, 14, 20),
-        fires={15: "1 rows of prompts wait for a person."},
+        fires={15: "Rows of prompts that wait for a person: 1."},
         labels={"exported_job": "prompts"},
     ),
     case(
         "ScheduleLate: for longer than five minutes",
         "page",
-        {LATE: levels((10, 0), (10, 2), (10, 0))},
+        {LATE: levels((10, 0), (10, 1), (10, 0))},
         quiet=(9, 14, 20),
-        fires={15: "2 schedules are due, and nobody runs them."},
+        fires={15: "Schedules that are due and that nobody runs: 1."},
     ),
     case(
         "ScheduleFailing: three times in a quarter of an hour, then more, then not",

@@ -10,7 +10,6 @@ from checks.alert_cases import database, money, mpesa, promises, service, worker
 from checks.alert_cases.case import MINUTE_S, Case, Firing, notation
 
 RULES: Final = "alerts/prometheus-alerts.yml"
-FOLDER: Final = "alerts/tests"
 RUNBOOKS: Final = "https://runbooks.test"
 HEADER: Final = """\
 # Made by scripts/write_alert_tests.py from checks/alert_cases/: change the cases there.
@@ -33,7 +32,8 @@ Alerts = Mapping[str, dict[str, Any]]
 class _Indented(yaml.SafeDumper):
     """Writes lists indented below their key, as every other YAML file here has them."""
 
-    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 (as it is there)
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: FBT001, FBT002 (as it is there)
+        del indentless
         super().increase_indent(flow, indentless=False)
 
 

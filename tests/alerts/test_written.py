@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from checks.alert_cases.case import counts, gone, levels, notation, stamps
-from checks.alert_cases.written import FOLDER, written
+from checks.alert_cases.written import written
 
 ROOT: Final = Path(__file__).parents[2]
 
 
 def test_the_committed_tests_are_those_of_the_table() -> None:
-    committed = {file.name: file.read_text("utf-8") for file in (ROOT / FOLDER).iterdir()}
+    committed = {file.name: file.read_text("utf-8") for file in (ROOT / "alerts/tests").iterdir()}
     assert committed == written(ROOT)
     assert len(committed) > 5
 
