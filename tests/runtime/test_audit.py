@@ -64,3 +64,17 @@ async def test_a_savers_request_neither_reads_nor_writes_it(api: Api) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with api.db.transaction(Role.API, new_id()) as tx:
             await tx._driver.execute("SELECT * FROM runtime.audit_log")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE runtime.audit_log SET reason = 'another' WHERE false",
+        "DELETE FROM runtime.audit_log WHERE false",
+        "TRUNCATE runtime.audit_log",
+    ],
+)
+async def test_not_even_the_owner_of_the_table_changes_what_was_recorded(api: Api, statement: str) -> None:
+    async with api.database.connected("postgres") as connection:
+        with pytest.raises(asyncpg.CheckViolationError, match="stays on record"):
+            await connection.execute(statement)

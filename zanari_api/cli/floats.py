@@ -92,11 +92,11 @@ async def _open(shortcode: str, *, operator: str) -> None:
         fail(f"{shortcode} is no shortcode")
     async with operating(operator) as o:
 
-        async def open_all(tx: Tx) -> None:
-            await float_service.open_floats(tx, shortcode=place.shortcode)
+        async def open_all(tx: Tx) -> bool:
+            return await float_service.open_floats_by_hand(tx, shortcode=place.shortcode, operator=o.operator)
 
-        await o.database.unit_of_work(open_all, role=Role.SYSTEM)
-    say(f"The accounts of {place.shortcode} are open.")
+        opened = await o.database.unit_of_work(open_all, role=Role.SYSTEM)
+    say(f"The accounts of {place.shortcode} {'are' if opened else 'were'} open.")
 
 
 async def _book(

@@ -10,7 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from zanari_api.kit.ids import new_id
-from zanari_api.ledger import accounts, posting
+from zanari_api.ledger import accounts, balances, posting
 from zanari_api.ledger.accounts import FloatAccount
 from zanari_api.ledger.posting import Transfer
 from zanari_api.mpesa import float_queries
@@ -102,6 +102,23 @@ def parse_place(text: str) -> Place:
 async def open_floats(tx: Tx, *, shortcode: str) -> None:
     """Open the three floats of a shortcode that we run, at zero. Safe to repeat."""
     await accounts.open_floats(tx, shortcode)
+
+
+async def open_floats_by_hand(tx: Tx, *, shortcode: str, operator: str) -> bool:
+    """Open them by an operator's word, audited; False where they were open. Safe to repeat."""
+    if await balances.balance(tx, accounts.float_id(shortcode)) is not None:
+        return False
+    await accounts.open_floats(tx, shortcode)
+    await audit.record(
+        tx,
+        operator=operator,
+        act="float_opened",
+        subject=f"shortcode:{shortcode}",
+        reason="we run this shortcode",
+        before={"open": False},
+        after={"open": True},
+    )
+    return True
 
 
 async def book(tx: Tx, move: Move, *, operator: str) -> Booked:
