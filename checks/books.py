@@ -233,7 +233,7 @@ CHECKS: Final[tuple[Check, ...]] = (
             Fault(
                 "zanari_api/ledger/verifying.py",
                 "elif chain.digest(sealed.fields, sealed.parts) != seal.digest:",
-                "elif chain.digest(sealed.fields, None) == seal.digest:",
+                'elif chain.digest(sealed.fields, sealed.parts) == b"":',
                 says="an edited row",
             ),
             Fault(

@@ -1,6 +1,6 @@
 """Every statement that verifying the chain reads with; no decisions, no commits, and no function of our own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, LiteralString
 from uuid import UUID
@@ -112,6 +112,12 @@ LIST_ENTRIES: Final[LiteralString] = """
 """
 
 
+_PASSED: Final[Mapping[SealKind, LiteralString]] = {
+    SealKind.TRANSFER: LIST_TRANSFERS_PASSED,
+    SealKind.ACT: LIST_ACTS_PASSED,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """A seal and what it is on; `fields` is None where that is gone. `parts` are a transfer's entries."""
@@ -200,8 +206,7 @@ async def find_end(tx: Tx) -> End:
 
 async def list_walked(tx: Tx, kind: SealKind, *, after: tuple[str, UUID], limit: int) -> list[Walked]:
     """Return the next transfers or lines in the order of transactions, after (xact, id)."""
-    statement = LIST_TRANSFERS_PASSED if kind is SealKind.TRANSFER else LIST_ACTS_PASSED
-    return await tx.fetch_all(Walked, statement, *after, limit)
+    return await tx.fetch_all(Walked, _PASSED[kind], *after, limit)
 
 
 async def list_entries(tx: Tx, *, after_id: int, limit: int) -> list[WalkedEntry]:
