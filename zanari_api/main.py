@@ -59,7 +59,7 @@ def create_app(
     parts = assemble(settings, stead=stead, clock=clock)
     runtime, mpesa = parts.runtime, parts.mpesa
     worker = worker_of(parts) if with_worker else None
-    spends = batcher_of(runtime, mpesa)
+    spends = batcher_of(runtime.database, parts.intake, metrics=runtime.metrics)
     app = FastAPI(
         title="Zanari",
         version=settings.app_version,
@@ -72,21 +72,23 @@ def create_app(
     app.state.runtime = runtime
     app.state.mpesa = mpesa
     app.state.spends = spends
+    app.state.intake = parts.intake
     app.state.collection_terms = parts.collection_terms
     addresses = checked("TRUSTED_PROXIES", lambda: ClientAddresses(settings.trusted_proxies))
     app.state.addresses = addresses
+    # Routes are looked at in this order, one by one, and each look costs: what is asked most comes first.
     for router in (
-        users_router,
-        me_router,
-        rule_router,
-        collection_router,
+        mpesa_router,
+        callback_router,
         transactions_router,
         goals_router,
+        me_router,
+        users_router,
+        rule_router,
+        collection_router,
         deposit_router,
         account_router,
-        mpesa_router,
         withdrawal_router,
-        callback_router,
         health.router,
         health.metrics_router(reveal(settings.metrics_token)),
     ):

@@ -15,7 +15,7 @@ from zanari_api.daraja.answers import ACKNOWLEDGEMENT, Verdict, verdict_body
 from zanari_api.kit.errors import Unavailable
 from zanari_api.mpesa import c2b_service, callback_service
 from zanari_api.mpesa.callback_store import Delivery
-from zanari_api.mpesa.config import CALLBACK_PATHS, ENFORCED, REPORTED, Flow, config_of, policy_of
+from zanari_api.mpesa.config import CALLBACK_PATHS, ENFORCED, REPORTED, Flow, config_of
 from zanari_api.mpesa.errors import SourceNotAllowed, WrongCallbackToken
 from zanari_api.mpesa.inbox import CallbackKind, Effected, Intake, Outcome
 from zanari_api.runtime.client_address import ClientAddresses
@@ -41,7 +41,7 @@ def _receiving(kind: CallbackKind, flow: Flow) -> Endpoint:
         effected = await callback_service.take_in(
             runtime.database,
             delivery,
-            intake=await _intake(request, runtime),
+            intake=await _intake(request),
             deferred_log=config_of(request).deferred_log,
         )
         callback_service.tell(runtime.metrics, kind, effected.outcome)
@@ -65,7 +65,7 @@ async def _judge(request: Request, runtime: Runtime, delivery: Delivery) -> Effe
     """Return the verdict on a validation; None where none can be had in time: M-PESA does not wait for our repair."""
     try:
         async with asyncio.timeout(VALIDATION_TIMEOUT_S):
-            intake = await _intake(request, runtime)
+            intake = await _intake(request)
             return await runtime.database.unit_of_work(
                 lambda tx: callback_service.receive(tx, delivery, intake=intake), role=Role.SYSTEM
             )
@@ -98,13 +98,8 @@ async def _admit(
     return Delivery(kind=kind, body=await request.body(), source_listed=listed)
 
 
-async def _intake(request: Request, runtime: Runtime) -> Intake:
-    config = config_of(request)
-    return Intake(
-        keys=await runtime.service_keys.keys(),
-        shortcodes=config.shortcodes,
-        policy=policy_of(runtime, config, runtime.clock.now()),
-    )
+async def _intake(request: Request) -> Intake:
+    return await cast("Callable[[], Awaitable[Intake]]", request.app.state.intake)()
 
 
 def _summary(kind: CallbackKind) -> str:

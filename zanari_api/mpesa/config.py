@@ -3,7 +3,6 @@
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from ipaddress import ip_address, ip_network
 from typing import Final, Self, cast
@@ -12,8 +11,6 @@ from fastapi import Request
 
 from zanari_api.mpesa.inbox import CallbackKind
 from zanari_api.mpesa.signature import SignatureVerifier
-from zanari_api.roundups.spends import Policy
-from zanari_api.runtime.deps import Runtime
 from zanari_api.runtime.log_budget import LogBudget
 
 
@@ -176,13 +173,3 @@ class MpesaConfig:
 
 def config_of(request: Request) -> MpesaConfig:
     return cast("MpesaConfig", request.app.state.mpesa)
-
-
-def policy_of(runtime: Runtime, config: MpesaConfig, now: datetime) -> Policy:
-    """Return what decisions taken now depend on."""
-    return Policy(
-        feature_enabled=runtime.features.round_ups,
-        own_shortcodes=config.shortcodes,
-        now=now,
-        keyring=runtime.keyring,
-    )
