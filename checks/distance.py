@@ -126,7 +126,12 @@ CHECKS: Final[tuple[Check, ...]] = (
                 "                    yield tx\n",
                 "round trips, 15 at most",
             ),
-            Fault("checks/distance.py", "EACH_WAY_S: Final = 0.02", "EACH_WAY_S: Final = 0.0", "round trip"),
+            Fault(
+                "checks/wire.py",
+                "under_way.put_nowait((loop.time() + delay_s, chunk))",
+                "under_way.put_nowait((loop.time(), chunk))",
+                "the wire does not delay",
+            ),
         ),
     ),
 )
