@@ -214,6 +214,11 @@ def _refused(site: Site, wrong: Wrong) -> str | None:
     except CheckFailed:
         return f"{wrong.verb} STARTED with {wrong.name} wrong ({wrong.speaks_of or 'its value'})"
     said = done.stdout + done.stderr
+    if "Serving http" in said or "Working; " in said:
+        # Refused a second too late is not refused: something may have been served by then.
+        return (
+            f"{wrong.verb} STARTED with {wrong.name} wrong ({wrong.speaks_of or 'its value'}), and ended then"
+        )
     named = f"not set: {wrong.name}" if wrong.speaks_of == "not set" else f"{wrong.name}: "
     if done.returncode != 1 or named not in said or wrong.speaks_of not in said or "Traceback" in said:
         return (
