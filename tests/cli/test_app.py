@@ -32,7 +32,7 @@ COMMANDS = {
     for command in cli.app.registered_commands
     if command.callback
 }
-VERBS = ["simulate", "reconcile", "serve", "dev", "worker", "migrate", "token", "spend", "openapi"]
+VERBS = ["simulate", "doctor", "reconcile", "serve", "dev", "worker", "migrate", "token", "spend", "openapi"]
 
 
 @pytest.fixture(scope="module")
