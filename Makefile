@@ -98,8 +98,9 @@ openapi: setup ## Write the API's OpenAPI document to build/openapi.json
 	@mkdir -p build && $(BIN)/zanari openapi --output build/openapi.json
 
 .PHONY: bench
-bench: setup ## Measure the webhook and the ledger on this machine
-	@$(BIN)/python benchmarks/webhook.py && $(BIN)/python benchmarks/ledger_posting.py
+bench: setup ## Measure the webhook, the ledger and its sealing on this machine (about 20 minutes)
+	@$(BIN)/python benchmarks/webhook.py --entries 10000000 && $(BIN)/python benchmarks/ledger_posting.py && \
+		$(BIN)/python benchmarks/sealing.py
 
 # Parts of `check`, which are seldom wanted alone.
 

@@ -2,7 +2,19 @@
 
 from typing import Final
 
-from checks import books, container, distance, doctoring, environments, lints, pooler, rules, signals, supabase_config, tls
+from checks import (
+    books,
+    container,
+    distance,
+    doctoring,
+    environments,
+    lints,
+    pooler,
+    rules,
+    signals,
+    supabase_config,
+    tls,
+)
 from checks.check import Check
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -84,8 +84,8 @@ def test_no_check_at_all_is_a_complaint() -> None:
 
 
 def test_an_unknown_name_on_the_list_is_a_complaint() -> None:
-    assert judged(ran(lambda _: "3 rows"), expected=["smaple"]) == [
-        "smaple is expected to be absent, and there is no such check"
+    assert judged(ran(lambda _: "3 rows"), expected=["other"]) == [
+        "other is expected to be absent, and there is no such check"
     ]
 
 

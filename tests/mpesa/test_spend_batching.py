@@ -1,6 +1,7 @@
 """Concurrent signed spends share a transaction: the books are as if they had come one by one."""
 
 import asyncio
+import json
 import random
 import time
 
@@ -9,7 +10,9 @@ import pytest
 from tests.mpesa.deliveries import deliver, record_of
 from tests.support.app import Api
 from tests.support.savers import Saver, answered, code_of
-from zanari_api.mpesa.spend_batching import LOCK_PATIENCE_MS
+from zanari_api.mpesa.records import SpendRecord, read_envelope
+from zanari_api.mpesa.spend_batching import LOCK_PATIENCE_MS, SpendBatcher
+from zanari_api.runtime.batching import WAITING_MAX
 
 SPOIL = """
     CREATE FUNCTION public.spoil() RETURNS trigger LANGUAGE plpgsql AS
@@ -117,3 +120,31 @@ async def test_any_mixture_at_once_leaves_the_books_it_leaves_one_by_one(api: Ap
     one_by_one, batched = [await twin.holds() for twin in twins]
     assert batched == one_by_one
     assert batched[1] > 0
+
+
+async def test_more_spends_than_may_wait_are_refused_and_can_be_sent_again(api: Api, saver: Saver) -> None:
+    await saver.deposit(10_000)
+    spends: SpendBatcher = api.app.state.spends
+    async with api.database.connected("supabase_admin") as connection, connection.transaction():
+        await connection.execute("SELECT FROM savings.savers WHERE saver_id = $1 FOR UPDATE", saver.id)
+        held = asyncio.create_task(deliver(api, record_of(saver)))
+        await api.until_a_statement_waits()
+        waiting = [
+            asyncio.create_task(spends.submit(sample(api, record_of(saver)))) for _ in range(WAITING_MAX)
+        ]
+        await asyncio.sleep(0)
+        refused = await deliver(api, record := record_of(saver))
+        assert code_of(refused) == (503, "queue_full")
+        assert refused.headers["Retry-After"] == "1"
+        for task in waiting:
+            task.cancel()
+    assert answered(await held)["status"] == "processed"
+    await spends.drained()
+    assert answered(await deliver(api, record))["status"] == "processed"
+
+
+def sample(api: Api, record: dict[str, object]) -> SpendRecord:
+    """Read a record as the route does."""
+    read = read_envelope(json.dumps({"record": record}).encode(), now=api.clock.now()).record
+    assert read is not None
+    return read
