@@ -33,6 +33,9 @@ from zanari_api.worker import Worker, worker_of
 
 log = structlog.get_logger(__name__)
 
+DRAIN_S = 3
+"""Spends that were handed in when the service stops have so long to be committed, after the server's own bound."""
+
 RATE_LIMIT_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 
 DESCRIPTION = """
@@ -142,7 +145,7 @@ def _lifespan(
                 gc.freeze()
                 yield
                 # What a caller that was cut off had handed in is still worked on while there is a database.
-                await spends.drained()
+                await spends.stop(within_s=DRAIN_S)
 
     return lifespan
 

@@ -138,8 +138,10 @@ async def test_more_spends_than_may_wait_are_refused_and_can_be_sent_again(api: 
         assert refused.headers["Retry-After"] == "1"
         for task in waiting:
             task.cancel()
-    assert answered(await held)["status"] == "processed"
-    await spends.drained()
+    # By now its patience with the lock may be over.
+    assert (await held).status_code in {200, 503}
+    while spends.waiting():  # noqa: ASYNC110 (the batcher tells nobody)
+        await asyncio.sleep(0.01)
     assert answered(await deliver(api, record))["status"] == "processed"
 
 

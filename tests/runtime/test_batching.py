@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zanari_api.runtime.batching import Batcher, QueueFull
+from zanari_api.runtime.batching import Batcher, NotReached, QueueFull
 
 
 class Refused(Exception):  # noqa: N818 (reads as what it says)
@@ -28,6 +28,7 @@ class Workshop:
         self.open = asyncio.Event()
         self.open.set()
         self.away = False
+        self.away_after: int | None = None
 
     async def work(self, items: Sequence[int]) -> list[int]:
         self.lists.append(list(items))
@@ -35,7 +36,7 @@ class Workshop:
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             await self.open.wait()
-            if self.away:
+            if self.away or (self.away_after is not None and len(self.lists) > self.away_after):
                 raise Away
             if any(item < 0 for item in items):
                 raise Refused(str([item for item in items if item < 0]))
@@ -130,18 +131,75 @@ async def test_a_caller_that_hangs_up_changes_nothing_for_the_others() -> None:
     assert shop.lists == [[1, 2, 3]]
 
 
-async def test_draining_waits_for_all_that_was_handed_in() -> None:
+async def test_stopping_waits_for_all_that_was_handed_in_and_takes_nothing_more() -> None:
     shop = Workshop()
     batcher = batcher_of(shop, batch_max=1)
     shop.open.clear()
     tasks = await submitted(batcher, 1, 2)
-    drained = asyncio.create_task(batcher.drained())
+    stopped = asyncio.create_task(batcher.stop(within_s=30))
     await asyncio.sleep(0.01)
-    assert not drained.done()
+    assert not stopped.done()
+    with pytest.raises(NotReached):
+        await batcher.submit(3)
     shop.open.set()
-    await drained
+    await stopped
     assert [task.result() for task in tasks] == [2, 4]
-    await batcher.drained()
+
+
+async def test_what_stopping_does_not_wait_for_is_told_that_nothing_was_done() -> None:
+    shop = Workshop()
+    batcher = batcher_of(shop, batch_max=1)
+    shop.open.clear()
+    first, second = await submitted(batcher, 1, 2)
+    await batcher.stop(within_s=0.01)
+    with pytest.raises(NotReached):
+        await second
+    assert not first.done()
+    shop.open.set()
+    assert await first == 2
+    assert shop.lists == [[1]]
+
+
+async def test_an_outage_while_items_run_one_by_one_is_the_answer_of_all_that_are_left() -> None:
+    shop = Workshop()
+    shop.away_after = 2
+    results = await asyncio.gather(
+        *(batcher_.submit(item) for batcher_ in [batcher_of(shop)] for item in (1, -2, 3, 4)),
+        return_exceptions=True,
+    )
+    assert results[0] == 2
+    assert [type(each) for each in results[1:]] == [Away, Away, Away]
+    assert shop.lists == [[1, -2, 3, 4], [1], [-2]]
+
+
+async def test_running_one_by_one_has_an_end_and_who_was_not_reached_is_told() -> None:
+    shop = Workshop()
+    batcher = Batcher(shop.work, is_outage=lambda _: False, one_by_one_s=-1)
+    results = await asyncio.gather(*(batcher.submit(item) for item in (1, -2)), return_exceptions=True)
+    assert [type(each) for each in results] == [NotReached, NotReached]
+    assert await batcher.submit(5) == 10
+
+
+async def test_too_few_results_are_nobodys_answer() -> None:
+    async def half(items: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return list(items)[: max(1, len(items) - 1)]
+
+    batcher = Batcher(half, is_outage=lambda _: False)
+    assert await asyncio.gather(*(batcher.submit(item) for item in (1, 2, 3))) == [1, 2, 3]
+
+
+async def test_a_cancelled_batch_leaves_nobody_waiting() -> None:
+    shop = Workshop()
+    batcher = batcher_of(shop, batch_max=1)
+    shop.open.clear()
+    tasks = await submitted(batcher, 1, 2)
+    (running,) = [task for task in asyncio.all_tasks() if task.get_name() == "batches"]
+    running.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(each) for each in results] == [NotReached, NotReached]
+    shop.open.set()
+    assert await batcher.submit(3) == 6
 
 
 @given(items=st.lists(st.integers(-3, 100), max_size=40), batch_max=st.integers(1, 7))

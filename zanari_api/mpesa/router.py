@@ -11,7 +11,7 @@ from zanari_api.mpesa.records import Change, SpendRecord, SpendStatus, read_enve
 from zanari_api.mpesa.schemas import WebhookAnswer, WebhookStatus
 from zanari_api.mpesa.spend_batching import SpendBatcher
 from zanari_api.roundups.spends import Recorded
-from zanari_api.runtime.batching import QueueFull
+from zanari_api.runtime.batching import NotReached, QueueFull
 from zanari_api.runtime.db import DatabaseUnavailable, TryAgain
 from zanari_api.runtime.deps import Runtime, runtime_of
 from zanari_api.runtime.problems import refuses
@@ -27,7 +27,13 @@ router = APIRouter(prefix="/api/v1/mpesa/webhooks", tags=["mpesa"])
     "/roundup",
     response_model=WebhookAnswer,
     responses=refuses(
-        InvalidSignature, MalformedRecord, WebhookNotConfigured, DatabaseUnavailable, TryAgain, QueueFull
+        InvalidSignature,
+        MalformedRecord,
+        WebhookNotConfigured,
+        DatabaseUnavailable,
+        TryAgain,
+        QueueFull,
+        NotReached,
     ),
     openapi_extra={
         "parameters": [

@@ -11,8 +11,8 @@ from zanari_api.runtime.batching import Batcher
 from zanari_api.runtime.db import Database, DatabaseUnavailable, Role, Tx
 from zanari_api.runtime.metrics import Metrics
 
-LOCK_PATIENCE_MS: Final = 2_000
-"""A batch waits so long for the lock of somebody's money, not longer: everybody else in it waits as well."""
+LOCK_PATIENCE_MS: Final = 500
+"""A batch waits so long for the lock of somebody's money, which is held for milliseconds: all others wait as well."""
 
 SpendBatcher = Batcher[SpendRecord, Recorded]
 
