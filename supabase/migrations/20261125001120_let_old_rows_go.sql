@@ -1,16 +1,7 @@
 -- What is kept for so many days only can go: bodies of callbacks leave their rows, which stay as what they were counted
 -- for; hashes of spends that matched nobody, answers of requests and step-up tokens are deleted.
-SET LOCAL lock_timeout = '5s';
-SET LOCAL statement_timeout = '60s';
-
-ALTER TABLE mpesa.callbacks ADD COLUMN erased_at timestamptz;
-COMMENT ON COLUMN mpesa.callbacks.body IS
-    'The raw body, encrypted under the inbox''s own data key; empty once it is erased, 90 days after it came.';
-COMMENT ON COLUMN mpesa.callbacks.erased_at IS 'When the body was erased. The row and its dedupe hash stay.';
--- A migration is one transaction, which an index that is built beside writers cannot be part of; a callback that has to
--- wait meanwhile gets a 503 at worst, and is sent again.
--- squawk-ignore require-concurrent-index-creation
-CREATE INDEX callbacks_with_body ON mpesa.callbacks (received_at) WHERE erased_at IS NULL;
+SET LOCAL lock_timeout = '2s';
+SET LOCAL statement_timeout = '5s';
 
 COMMENT ON TABLE mpesa.unmatched_spends IS
     'Spends whose number no saver had linked: keyed hashes only, kept for 30 days. They consume nothing; a later delivery may match.';
@@ -88,3 +79,10 @@ COMMENT ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) IS
     'Deletes step-up tokens, spent or not, none before it has run out; returns how many.';
 REVOKE ALL ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION savings.forget_step_up_tokens(timestamptz, bigint) TO zanari_system;
+
+-- Last, so that callbacks wait for no more than these lines: nothing is written or read for them. The index over what
+-- still has a body is a file of its own.
+ALTER TABLE mpesa.callbacks ADD COLUMN erased_at timestamptz;
+COMMENT ON COLUMN mpesa.callbacks.body IS
+    'The raw body, encrypted under the inbox''s own data key; empty once it is erased, 90 days after it came.';
+COMMENT ON COLUMN mpesa.callbacks.erased_at IS 'When the body was erased. The row and its dedupe hash stay.';

@@ -1,6 +1,7 @@
 """Migrations: what is applied, what is refused, and that two at once are as good as one."""
 
 import asyncio
+import re
 import signal
 import sys
 from pathlib import Path
@@ -212,3 +213,55 @@ def test_two_files_of_one_version_are_refused(tmp_path: Path) -> None:
 def test_an_installation_without_migrations_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MigrationError, match="incomplete"):
         migrations.read_migrations(tmp_path)
+
+
+# The inbox takes callbacks while its index is built.
+
+INDEX_BODIES = "20261125001130"
+BUILD_BESIDE_WRITERS = (
+    "CREATE INDEX CONCURRENTLY callbacks_with_body ON mpesa.callbacks (received_at) WHERE erased_at IS NULL"
+)
+
+
+async def with_inbox(bare: Database) -> list[Migration]:
+    """Apply what comes before the index over the inbox; return all of it up to that index."""
+    wanted = [each for each in migrations.read_migrations() if each.version <= INDEX_BODIES]
+    await apply(bare, *wanted[:-1])
+    return wanted
+
+
+async def test_an_inbox_that_is_written_to_is_not_kept_waiting_for_its_index(bare: Database) -> None:
+    wanted = await with_inbox(bare)
+    async with bare.connected("supabase_admin") as writer, writer.transaction():
+        await writer.execute("LOCK TABLE mpesa.callbacks IN ROW EXCLUSIVE MODE")
+        with pytest.raises(MigrationFailed, match=f"(?s)too busy.*HINT:  {re.escape(BUILD_BESIDE_WRITERS)}"):
+            await asyncio.wait_for(apply(bare, *wanted), timeout=10)
+
+
+async def test_an_index_that_was_built_beside_the_writers_is_taken_without_a_lock(bare: Database) -> None:
+    wanted = await with_inbox(bare)
+    async with bare.connected("postgres") as operator:
+        await operator.execute(BUILD_BESIDE_WRITERS)
+    async with bare.connected("supabase_admin") as writer, writer.transaction():
+        await writer.execute("LOCK TABLE mpesa.callbacks IN ROW EXCLUSIVE MODE")
+        assert await apply(bare, *wanted) == Plan(pending=(wanted[-1],), ahead=())
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        pytest.param(
+            f"{BUILD_BESIDE_WRITERS};"
+            "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'mpesa.callbacks_with_body'::regclass",
+            id="built-halfway",
+        ),
+        pytest.param("CREATE INDEX callbacks_with_body ON mpesa.callbacks (received_at)", id="another-index"),
+    ],
+)
+async def test_an_index_that_is_not_the_one_is_refused(bare: Database, mistake: str) -> None:
+    wanted = await with_inbox(bare)
+    async with bare.connected("supabase_admin") as operator:
+        for statement in mistake.split(";"):
+            await operator.execute(statement)
+    with pytest.raises(MigrationFailed, match=r"(?s)built halfway.*DROP INDEX CONCURRENTLY"):
+        await apply(bare, *wanted)
