@@ -1,5 +1,6 @@
 """The command `python -m checks`: runs them and prints the table, or plants faults to prove them."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,6 +31,7 @@ def main(
     ] = HERE / "expected-not-run.txt",
 ) -> None:
     """Check what runs Zanari. Ends with 1 where a check failed, or did not run without leave."""
+    end_in_order_when_told()
     console = Console(soft_wrap=True)
     known = {each.name: each for each in CHECKS}
     if unknown := set(only or ()) - set(known):
@@ -57,6 +59,17 @@ def main(
     console.print(f"{passed} of {len(results)} checks passed")
     sys.stdout.flush()
     raise typer.Exit(1 if wrong_with_it else 0)
+
+
+def end_in_order_when_told() -> None:
+    """Have SIGTERM end this process as an exception does, so that whatever a check started ends with it."""
+
+    def leave(number: int, _frame: object) -> None:
+        # Told once more, it goes on ending what it started.
+        signal.signal(number, lambda _number, _frame: None)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pydantic import AliasChoices
+
+from zanari_api.settings import Settings
+
 COMMAND_TIMEOUT_S: Final = 120
 END_TIMEOUT_S: Final = 15
 OUTPUT_TAIL: Final = 3_000
@@ -58,7 +62,7 @@ class Site:
             return subprocess.run(
                 [str(each) for each in argv],
                 cwd=cwd or self.tree,
-                env=self._environment(env),
+                env=environment(self.tree, env),
                 input=stdin,
                 capture_output=True,
                 text=True,
@@ -103,7 +107,7 @@ class Site:
             process = subprocess.Popen(
                 [str(each) for each in argv],
                 cwd=cwd or self.scratch,
-                env=self._environment(env),
+                env=environment(self.tree, env),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -114,8 +118,24 @@ class Site:
             finally:
                 end(process)
 
-    def _environment(self, env: Mapping[str, str] | None) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(self.tree), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
+
+def environment(tree: Path, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what a process of a check sees: this machine's variables but for the service's own, and `env`.
+
+    Whoever runs the checks may have a real database, or a real gateway, among theirs.
+    """
+    own = _variables_of_the_service()
+    inherited = {name: value for name, value in os.environ.items() if name.upper() not in own}
+    return inherited | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"} | dict(env or {})
+
+
+def _variables_of_the_service() -> frozenset[str]:
+    names = set[str]()
+    for name, each in Settings.model_fields.items():
+        alias = each.validation_alias
+        choices = alias.choices if isinstance(alias, AliasChoices) else (name, alias)
+        names |= {choice.upper() for choice in (name, *choices) if isinstance(choice, str)}
+    return frozenset(names)
 
 
 def nothing() -> str | None:
@@ -152,12 +172,12 @@ def find(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """End a process that leads its own group, and whatever is left of that group."""
+def end(process: subprocess.Popen[bytes], *, within: float = END_TIMEOUT_S) -> None:
+    """End a process that leads its own group, and whatever is left of that group after `within` seconds."""
     with suppress(ProcessLookupError):
         process.terminate()
     with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=END_TIMEOUT_S)
+        process.wait(timeout=within)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

@@ -1,7 +1,6 @@
 """A whole Zanari for a check: Postgres, an emulator of Safaricom, the API and the worker as processes, an exporter."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 
-from checks.check import CheckFailed, Site, end, find
+from checks.check import CheckFailed, Site, end, environment, find
 from checks.stand import DATABASE, SERVICE, Stand, answers, free_port, migrated, postgres
 from zanari_api.sandbox import secrets
 from zanari_api.sandbox.auth import TokenMint
@@ -104,9 +103,7 @@ class Live:
             process = subprocess.Popen(
                 [sys.executable, "-m", "zanari_api", verb],
                 cwd=self._site.scratch,
-                env=os.environ
-                | {"PYTHONPATH": str(self._site.tree), "PYTHONDONTWRITEBYTECODE": "1"}
-                | self.variables(),
+                env=environment(self._site.tree, self.variables()),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -14,12 +14,14 @@ from typing import Final
 
 from rich.console import Console
 
-from checks.check import Check, Fault
+from checks.check import Check, Fault, end
 
 SHARED: Final = (".venv", "node_modules")
 """What is installed, and no part of what is checked."""
 
 FAULT_TIMEOUT_S: Final = 900
+ENDS_WITHIN_S: Final = 60
+"""A check that is told to end has a database, an API and a worker to end first."""
 
 
 class FaultMisplaced(Exception):  # noqa: N818 (reads as what it says)
@@ -60,24 +62,29 @@ def plant(fault: Fault, tree: Path) -> None:
     path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
 
 
-def seen(check: Check, fault: Fault, tree: Path) -> str | None:
+def seen(check: Check, fault: Fault, tree: Path, *, within: float = FAULT_TIMEOUT_S) -> str | None:
     """Plant a fault in a copy and run the check there. Return what is wrong with the check, None where it saw it."""
     with copy_of(tree) as copy:
         try:
             plant(fault, copy)
         except FaultMisplaced as misplaced:
             return str(misplaced)
-        done = subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "checks", "--only", check.name],
             cwd=copy,
             env=os.environ | {"PYTHONPATH": str(copy), "COLUMNS": "4000"},
-            capture_output=True,
-            text=True,
-            timeout=FAULT_TIMEOUT_S,
-            check=False,
-        )
-        said = done.stdout + done.stderr
-        if done.returncode == 0:
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        ) as process:
+            try:
+                said = process.communicate(timeout=within)[0].decode(errors="replace")
+            except subprocess.TimeoutExpired:
+                return f"the check did not end within {within:.0f} s"
+            finally:
+                end(process, within=ENDS_WITHIN_S)
+        if process.returncode == 0:
             return "the check passed all the same"
         if not re.search(r"^    FAILED in ", said, flags=re.MULTILINE):
             return f"the check did not fail, it did not run: {said[-500:]}"

@@ -1,5 +1,7 @@
 """How the operating checks are judged as a whole: nothing passes that was not seen."""
 
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -8,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from checks.check import Check, CheckFailed, CheckNotRun, Fault, Site, needed
-from checks.planted import FaultMisplaced, plant
+from checks.planted import FaultMisplaced, plant, seen
 from checks.running import ListInvalid, Outcome, Result, complaints, read_count, read_expected, run_one
 
 
@@ -127,6 +129,22 @@ def test_a_command_that_fails_is_shown_with_what_it_said(tmp_path: Path) -> None
         site.succeed(sys.executable, "-c", "print('so sorry'); raise SystemExit(3)")
 
 
+@pytest.mark.parametrize("variable", ["DATABASE_URL", "supabase_url", "SUPABASE_SECRET_KEY"])
+def test_a_check_does_not_inherit_the_services_variables_of_whoever_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    site = Site(Path.cwd(), tmp_path, say=lambda _: None)
+    monkeypatch.setenv(variable, "theirs")
+    monkeypatch.setenv("SOMETHING_ELSE", "theirs")
+    shows = (sys.executable, "-c", f"import os; print(os.getenv({variable!r}), os.getenv('SOMETHING_ELSE'))")
+    assert site.succeed(*shows).split() == ["None", "theirs"]
+    assert site.succeed(*shows, env={variable: "ours"}).split() == ["ours", "theirs"]
+    log = tmp_path / "shown.log"
+    with site.started(*shows, log=log) as process:
+        process.wait(timeout=30)
+    assert log.read_text().split() == ["None", "theirs"]
+
+
 def test_a_started_process_ends_with_its_block(tmp_path: Path) -> None:
     site = Site(Path.cwd(), tmp_path, say=lambda _: None)
     with site.started(sys.executable, "-c", "import time; time.sleep(60)") as process:
@@ -141,3 +159,43 @@ def test_a_fault_is_planted_where_its_place_is_there_just_once(tmp_path: Path) -
     for path, old in [("rules.yml", ": "), ("rules.yml", "c: 4"), ("gone.yml", "a")]:
         with pytest.raises(FaultMisplaced, match=path):
             plant(Fault(path, old, "x", says=""), tmp_path)
+
+
+def tree_whose_checks(folder: Path, *, do: str) -> Path:
+    """Return a tree with checks of its own, which do this."""
+    (folder / "checks").mkdir(parents=True)
+    (folder / "checks" / "__init__.py").touch()
+    (folder / "checks" / "__main__.py").write_text(do)
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # noqa: S607 (as whoever runs the checks has it)
+    return folder
+
+
+def test_a_check_that_does_not_end_with_a_fault_has_not_seen_it_and_is_told_to_end_what_it_started(
+    tmp_path: Path,
+) -> None:
+    ended = tmp_path / "ended"
+    tree = tree_whose_checks(
+        tmp_path / "tree",
+        do=f"import pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(ended)!r}).touch(), sys.exit(1)))\n"
+        f"time.sleep(60)\n",
+    )
+    check = Check("sample", "a sample", lambda _: "3 rows", ())
+    fault = Fault("checks/__main__.py", "time.sleep(60)", "time.sleep(61)", says="")
+    assert seen(check, fault, tree, within=2) == "the check did not end within 2 s"
+    assert ended.exists()
+
+
+def test_checks_that_are_told_to_end_first_end_what_they_started() -> None:
+    program = (
+        "import time\nfrom checks.__main__ import end_in_order_when_told\nend_in_order_when_told()\n"
+        "try:\n    print('started', flush=True)\n    time.sleep(60)\nfinally:\n    print('ended its own')\n"
+    )
+    with subprocess.Popen(  # noqa: S603 (our own words)
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.terminate()
+        assert process.stdout.read() == "ended its own\n"
+    assert process.returncode == 128 + signal.SIGTERM
