@@ -1,11 +1,14 @@
 #!/bin/sh
 # Installs what only the checks need and only Debian has: Postgres 15 with its linter, pgTAP and Redis for
-# `make check`; Prometheus, a pooler and what builds an image without an engine for `make check-ops`.
-# The service and `make run` need none of it. Installs nothing that is there; says what it could not do.
+# `make check`; Prometheus, a pooler and what builds an image without an engine for `make check-ops`; npm for both,
+# where there is none. The service and `make run` need none of it. Installs nothing that is there; says what it could
+# not do.
 set -eu
 
 packages="postgresql-15 postgresql-15-plpgsql-check postgresql-15-pgtap libtap-parser-sourcehandler-pgtap-perl redis-server
     prometheus prometheus-alertmanager prometheus-postgres-exporter pgbouncer buildah crun debootstrap"
+# Supabase's CLI and Postgres 17 come through npm, whoever's it is.
+command -v npm >/dev/null || packages="$packages nodejs npm"
 
 missing=""
 for package in $packages; do
