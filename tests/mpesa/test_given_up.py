@@ -155,7 +155,8 @@ CASES: dict[str, tuple[Callable[[Api], Awaitable[UUID]], int]] = {
 
 def test_every_job_of_money_is_a_case(api: Api) -> None:
     jobs = {job.name for job in work_of(api.app.state.parts).jobs}
-    assert jobs - {"callbacks"} == set(CASES)
+    # What those two give up moves no money, and has a gauge of its own.
+    assert jobs - {"callbacks", "notices"} == set(CASES)
 
 
 @pytest.mark.parametrize("name", CASES)

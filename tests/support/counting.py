@@ -15,9 +15,14 @@ class Counter:
     driver: Any
     statements: list[str] = field(default_factory=list)
 
-    async def fetch(self, query: str, *args: object) -> list[asyncpg.Record]:
+    async def fetch(
+        self,
+        query: str,
+        *args: object,
+        timeout: float | None = None,  # noqa: ASYNC109 (the driver's own)
+    ) -> list[asyncpg.Record]:
         self.statements.append(query)
-        return await self.driver.fetch(query, *args)
+        return await self.driver.fetch(query, *args, timeout=timeout)
 
     async def fetchrow(self, query: str, *args: object) -> asyncpg.Record | None:
         self.statements.append(query)
