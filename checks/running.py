@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from checks.check import Check, CheckFailed, CheckNotRun, Site
@@ -30,8 +31,6 @@ class Result:
     outcome: Outcome
     said: str
     seconds: float
-    could_run: bool
-    """Whether the machine had all that the check needs."""
 
 
 class ListInvalid(Exception):  # noqa: N818 (reads as what it says)
@@ -70,18 +69,22 @@ def run_one(check: Check, tree: Path, console: Console) -> Result:
         with tempfile.TemporaryDirectory(
             prefix=f"zanari-{check.name}-", ignore_cleanup_errors=True
         ) as scratch:
-            site = Site(tree, Path(scratch), say=lambda text: console.print(f"    {text}", style="dim"))
+            site = Site(
+                tree, Path(scratch), say=lambda text: console.print(f"    {text}", style="dim", markup=False)
+            )
             try:
                 outcome, said = Outcome.PASSED, check.run(site)
             except CheckNotRun as reason:
-                outcome, said = Outcome.NOT_RUN, str(reason)
+                # Without a reason nobody could tell whether it could have run.
+                outcome = Outcome.NOT_RUN if str(reason).strip() else Outcome.FAILED
+                said = str(reason).strip() or "it did not run, and gave no reason"
             except CheckFailed as found:
                 outcome, said = Outcome.FAILED, str(found)
             except Exception as error:  # noqa: BLE001 (a check that crashes has failed, and the next one still runs)
                 outcome, said = Outcome.FAILED, f"{type(error).__name__}: {error}"
         if outcome is Outcome.PASSED and not said.strip():
             outcome, said = Outcome.FAILED, "it passed without saying what it saw"
-    return Result(check.name, outcome, said, time.monotonic() - began, could_run=lacking is None)
+    return Result(check.name, outcome, said, time.monotonic() - began)
 
 
 def run_all(checks: Sequence[Check], tree: Path, console: Console) -> list[Result]:
@@ -105,7 +108,7 @@ def complaints(
     for each in results:
         if each.outcome is Outcome.NOT_RUN and each.name not in expected:
             said.append(f"{each.name} did not run ({each.said}), and is not expected to be absent")
-        elif each.could_run and each.name in expected:
+        elif each.outcome is not Outcome.NOT_RUN and each.name in expected:
             said.append(f"{each.name} is expected to be absent, and could have run: take it off the list")
     said += [
         f"{name} is expected to be absent, and there is no such check"
@@ -124,5 +127,7 @@ def table(results: Sequence[Result]) -> Table:
     colours = {Outcome.PASSED: "green", Outcome.FAILED: "red", Outcome.NOT_RUN: "yellow"}
     for each in results:
         first = each.said.splitlines()[0] if each.said else ""
-        shown.add_row(each.name, f"[{colours[each.outcome]}]{each.outcome}", f"{each.seconds:.0f}", first)
+        shown.add_row(
+            each.name, f"[{colours[each.outcome]}]{each.outcome}", f"{each.seconds:.0f}", escape(first)
+        )
     return shown

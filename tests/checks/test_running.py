@@ -1,5 +1,6 @@
 """How the operating checks are judged as a whole: nothing passes that was not seen."""
 
+import io
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from checks.check import Check, CheckFailed, CheckNotRun, Fault, Site, needed
 from checks.planted import FaultMisplaced, plant, seen
-from checks.running import ListInvalid, Outcome, Result, complaints, read_count, read_expected, run_one
+from checks.running import ListInvalid, Outcome, Result, complaints, read_count, read_expected, run_one, table
 
 
 def ran(run: Callable[[Site], str], *, lacking: str | None = None) -> Result:
@@ -68,13 +69,39 @@ def test_what_cannot_run_is_a_complaint_unless_it_is_expected() -> None:
 def test_what_is_expected_to_be_absent_and_could_have_run_is_a_complaint() -> None:
     complaint = ["sample is expected to be absent, and could have run: take it off the list"]
     assert judged(ran(lambda _: "3 rows"), expected=["sample"]) == complaint
-    assert judged(ran(gives_up), expected=["sample"]) == complaint
+    assert judged(ran(fails), expected=["sample"]) == ["sample failed", *complaint]
 
 
 def test_a_check_that_gives_up_by_itself_is_not_run_and_is_a_complaint() -> None:
     result = ran(gives_up)
     assert result.outcome is Outcome.NOT_RUN
     assert judged(result) == ["sample did not run (no engine answers), and is not expected to be absent"]
+
+
+def test_a_check_that_gives_up_by_itself_for_a_reason_is_excused_where_that_is_expected() -> None:
+    assert judged(ran(gives_up), expected=["sample"]) == []
+
+
+def test_a_check_that_gives_up_without_a_reason_has_failed() -> None:
+    def gives_none(_site: Site) -> str:
+        raise CheckNotRun
+
+    result = ran(gives_none)
+    assert (result.outcome, result.said) == (Outcome.FAILED, "it did not run, and gave no reason")
+    assert "sample failed" in judged(result, expected=["sample"])
+
+
+def test_what_a_check_saw_is_shown_as_it_is_though_it_looks_like_markup() -> None:
+    shown = io.StringIO()
+    console = Console(file=shown, width=160)
+
+    def tells(site: Site) -> str:
+        site.say("looking at [/var/log]")
+        return "3 rows in [/var/lib] and [red]"
+
+    console.print(table([run_one(Check("sample", "a sample", tells, ()), Path.cwd(), console)]))
+    assert "looking at [/var/log]" in shown.getvalue()
+    assert "3 rows in [/var/lib] and [red]" in shown.getvalue()
 
 
 def test_fewer_checks_than_the_committed_count_are_a_complaint() -> None:
