@@ -80,9 +80,15 @@ def documented() -> dict[str, str]:
     return meanings
 
 
-def example(file: str = ".env.example") -> dict[str, tuple[str, str]]:
-    """Return each variable of an example with the comment above it and its value."""
-    found = re.findall(r"((?:^#.*\n)+)^([A-Z0-9_]+)=(.*)$", (ROOT / file).read_text(), re.MULTILINE)
+def example(file: str = ".env.example", *, commented_out: bool = False) -> dict[str, tuple[str, str]]:
+    """Return each variable of an example with the comment above it and its value.
+
+    A variable that is commented out stands there too, where it is asked for: it is documented, and not set.
+    """
+    text = (ROOT / file).read_text()
+    if commented_out:
+        text = re.sub(r"^# (?=[A-Z0-9_]+=)", "", text, flags=re.MULTILINE)
+    found = re.findall(r"((?:^#.*\n)+)^([A-Z0-9_]+)=(.*)$", text, re.MULTILINE)
     return {
         name: (re.sub(r"\n?^# ?", " ", comment, flags=re.MULTILINE), value) for comment, name, value in found
     }
@@ -106,11 +112,14 @@ def test_the_example_holds_the_defaults_and_no_secret(given: Give) -> None:
 @pytest.mark.parametrize("file", PROFILES)
 def test_each_profile_names_each_variable_in_order_and_begins_with_what_the_settings_say(file: str) -> None:
     meanings = {name.upper(): text for name, text in documented().items()}
-    told = {name: " ".join(comment.split()) for name, (comment, _) in example(file).items()}
+    every = example(file, commented_out=True)
+    told = {name: " ".join(comment.split()) for name, (comment, _) in every.items()}
     assert list(told) == list(meanings)
     for name, text in told.items():
         note = text.removeprefix(meanings[name])
         assert note == "" or note.startswith(" Here: "), name
+    # An image says its own version, and a variable that is given to it wins over its own.
+    assert every.keys() - example(file).keys() == {"APP_VERSION"}
 
 
 @pytest.mark.parametrize(("file", "profile"), PROFILES.items())

@@ -1,5 +1,6 @@
 """Runs the service as a process: completes a developer's settings, binds the port, serves until told to stop."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import anyio
@@ -225,7 +227,7 @@ async def serve(
     """Serve `app` until SIGINT or SIGTERM, letting requests in flight finish. Calls `on_ready` with the base URL.
 
     In production raises SettingsInvalid where the database is not fit for it. One that does not answer yet is asked
-    again until it does; until then readiness fails, and nothing can be served from it.
+    again until it does; until then it is held, so that readiness fails and no transaction is made on it.
     """
     logs.configure(
         level=settings.log_level,
@@ -244,17 +246,22 @@ async def serve(
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
     )
     server = uvicorn.Server(config)
-    # The server hands the signal it stopped for on to whoever had it before. Without these two it would
-    # end the process there and then, and leave what was started beside it running.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: None)
+    told_to_stop, asking = anyio.Event(), anyio.CancelScope()
+    _on_signal(told_to_stop.set, asking.cancel)
     host, port = listener.getsockname()[:2]
     gate = None
     if settings.environment is Profile.PRODUCTION:
         parts: Parts = app.state.parts
         gate = Gate(parts.runtime.database)
-        await gate.ask_before_serving()
+        with asking:
+            await gate.ask_before_serving()
+    if told_to_stop.is_set():
+        return
     async with anyio.create_task_group() as tasks:
+
+        async def stop() -> None:
+            await told_to_stop.wait()
+            server.should_exit = True
 
         async def run() -> None:
             await server.serve(sockets=[listener])
@@ -265,6 +272,7 @@ async def serve(
             if gate.refusal is not None:
                 server.should_exit = True
 
+        tasks.start_soon(stop)
         tasks.start_soon(run)
         tasks.start_soon(_tell_worker, server, app.state.worker)
         if gate is not None:
@@ -274,6 +282,23 @@ async def serve(
         await on_ready(f"http://{host}:{port}")
     if gate is not None:
         gate.raise_refusal()
+
+
+def _on_signal(*told: Callable[[], None]) -> None:
+    """Have each of `told` called in the running loop on SIGINT and on SIGTERM, instead of what they did before.
+
+    Once the server has begun it takes the signals itself, and hands the one it stopped for on to these. Without them
+    that would end the process there and then, and leave what was started beside it running.
+    """
+    loop = asyncio.get_running_loop()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            for each in told:
+                loop.call_soon_threadsafe(each)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
 
 
 async def _tell_worker(server: uvicorn.Server, worker: Worker | None) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.support.postgres import Database
 from zanari_api.gate import Gate
 from zanari_api.runtime.database_fitness import Server, unfit_for_production
 from zanari_api.runtime.db import Database as Service
+from zanari_api.runtime.db import DatabaseUnavailable, Role
 from zanari_api.settings import SettingsInvalid
 
 KEEPING = Server(fsync="on", synchronous_commit="on", full_page_writes="on", cluster_name="")
@@ -98,6 +100,26 @@ def test_a_server_that_keeps_what_it_commits_is_fit() -> None:
     assert not KEEPING.may_lose_commits
 
 
+@pytest.mark.parametrize("level", ["remote_apply", "remote_write", "local"])
+async def test_a_login_that_waits_for_the_disk_and_whatever_else_is_fit(
+    database: Database, level: str
+) -> None:
+    async with login(
+        database, "zanari_patient", f"ALTER ROLE {{name}} SET synchronous_commit = {level}"
+    ) as dsn:
+        assert not any("synchronous_commit" in reason for reason in await reasons_of(dsn))
+    server = replace(KEEPING, synchronous_commit=level)
+    assert server.not_durable == ()
+    assert not server.may_lose_commits
+
+
+@pytest.mark.parametrize("lost", [{"fsync": "off"}, {"synchronous_commit": "off"}], ids=["fsync", "commit"])
+def test_a_server_that_does_not_wait_for_its_disk_may_lose_a_commit(lost: dict[str, str]) -> None:
+    server = replace(KEEPING, **lost)
+    assert server.may_lose_commits
+    assert server.not_durable
+
+
 async def test_a_server_that_has_no_such_database_is_not_fit(database: Database) -> None:
     (told,) = await reasons_of(database.server.dsn("nowhere", "zanari_service"))
     assert "InvalidCatalogNameError" in told
@@ -121,7 +143,30 @@ async def test_a_database_that_does_not_answer_is_asked_again_until_it_does(data
         await service.open()
         try:
             await gate.ask_until_answered()
+            with pytest.raises(DatabaseUnavailable, match="not known yet"):
+                async with service.transaction(Role.SYSTEM):
+                    pass
         finally:
             await service.close()
     with pytest.raises(SettingsInvalid, match=r"^DATABASE_URL: "):
         gate.raise_refusal()
+
+
+async def test_a_database_is_held_until_it_is_released_and_the_way_beside_it_is_not(
+    database: Database,
+) -> None:
+    service = Service(database.service_dsn)
+    service.hold()
+    beside = service.beside()
+    for each in (service, beside):
+        await each.open()
+    try:
+        with pytest.raises(DatabaseUnavailable, match="not known yet"):
+            async with service.transaction(Role.SYSTEM):
+                pass
+        assert await unfit_for_production(beside)
+        service.release()
+        assert await unfit_for_production(service)
+    finally:
+        for each in (service, beside):
+            await each.close()

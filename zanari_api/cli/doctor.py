@@ -95,7 +95,7 @@ async def _patient(settings: Settings | None, problems: list[str]) -> AsyncGener
             yield _described(settings, problems, unfit, parts=parts, jwks_url=jwks_url, database=database)
         return
     url = reveal(settings.database_url)
-    database = None if url is None else Database(url)
+    database = None if url is None else Database(url, pooled=settings.behind_pooler)
     if database is not None:
         await database.open()
     try:

@@ -89,13 +89,13 @@ async def durable(patient: Patient) -> Finding:
     if server.not_durable:
         return failed(
             f"{', '.join(server.not_durable)}: what was committed may be lost",
-            "set fsync, synchronous_commit and full_page_writes to on, for the login too",
+            "set what is named to on, for the login too",
         )
     if server.cluster_name == database_fitness.EMBEDDED_CLUSTER and patient.environment != "development":
         return failed(
             "it is an embedded Postgres, which is for development", "let DATABASE_URL lead to the real one"
         )
-    return passed("fsync, synchronous_commit and full_page_writes are on")
+    return passed(f"fsync and full_page_writes are on, synchronous_commit is {server.synchronous_commit}")
 
 
 async def login_is_weak(patient: Patient) -> Finding:

@@ -8,6 +8,13 @@ import asyncpg
 
 from zanari_api.runtime.db import Database, Role, Tx
 
+FLUSHED: Final = frozenset({"on", "remote_apply", "remote_write", "local"})
+"""Each `synchronous_commit` that waits until this server's own disk has the commit: all but `off`.
+
+They differ in what they wait for at standbys, which is a matter of failing over and not of a crash; a server that
+names no synchronous standby treats all four alike.
+"""
+
 EMBEDDED_CLUSTER: Final = "zanari_embedded"
 """What the embedded Postgres calls itself: no server with people's money does."""
 
@@ -51,17 +58,17 @@ class Server:
     @property
     def not_durable(self) -> tuple[str, ...]:
         """Return each setting that may lose what was committed, as `fsync=off`."""
-        told = {
-            "fsync": self.fsync,
-            "synchronous_commit": self.synchronous_commit,
-            "full_page_writes": self.full_page_writes,
-        }
-        return tuple(f"{name}={value}" for name, value in told.items() if value != "on")
+        told = (
+            ("fsync", self.fsync, self.fsync == "on"),
+            ("synchronous_commit", self.synchronous_commit, self.synchronous_commit in FLUSHED),
+            ("full_page_writes", self.full_page_writes, self.full_page_writes == "on"),
+        )
+        return tuple(f"{name}={value}" for name, value, is_kept in told if not is_kept)
 
     @property
     def may_lose_commits(self) -> bool:
         """Tell whether a commit that was answered may be gone after a crash, whatever the disks are."""
-        return (self.fsync, self.synchronous_commit) != ("on", "on")
+        return self.fsync != "on" or self.synchronous_commit not in FLUSHED
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,6 +206,7 @@ class Database:
         self._on_commit = on_commit
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._waiting = 0
+        self._is_held = False
 
     async def open(self) -> None:
         """Prepare the pool. Connects lazily, so that a service can start before its database does."""
@@ -232,6 +233,18 @@ class Database:
             log.warning("database_pool_cut_short")
             pool.terminate()
 
+    def hold(self) -> None:
+        """Refuse every transaction from now on, until `release`: it is not known yet what database this is."""
+        self._is_held = True
+
+    def release(self) -> None:
+        """Let transactions through again."""
+        self._is_held = False
+
+    def beside(self) -> "Database":
+        """Return another way to the same database, of one connection, that is neither open nor held."""
+        return Database(self._dsn, pool_max=1, pooled=self._pooled)
+
     def pool_use(self) -> tuple[int, int]:
         """Return (connections in use, connections at most)."""
         if self._pool is None:
@@ -251,8 +264,12 @@ class Database:
         `lock_patience_ms` bounds the wait for each lock; without it a statement's own limit does.
 
         Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when the
-        database cannot be reached, or goes away meanwhile.
+        database cannot be reached, or goes away meanwhile, or is held.
         """
+        if self._is_held:
+            raise DatabaseUnavailable(
+                "It is not known yet whether the database is fit to serve from.", error="Held"
+            )
         if self._pool is None:
             raise DatabaseUnavailable("The database pool is not open.")
         patience = "" if lock_patience_ms is None else f" SET LOCAL lock_timeout = {lock_patience_ms:d};"

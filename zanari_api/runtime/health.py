@@ -54,7 +54,10 @@ async def read_health() -> Health:
 
 @router.get("/health/ready", responses=refuses(NotReady, DatabaseUnavailable))
 async def read_readiness(runtime: RuntimeOf) -> Readiness:
-    """Tell whether this replica may be sent traffic: database there, migrated, and keeping what it commits."""
+    """Tell whether this replica may be sent traffic: database there, migrated, and keeping what it commits.
+
+    In production it may not until the database has answered that it is fit.
+    """
     try:
         async with runtime.database.transaction(Role.SYSTEM) as tx:
             server = await database_fitness.read_server(tx)
@@ -68,7 +71,7 @@ async def read_readiness(runtime: RuntimeOf) -> Readiness:
         raise NotReady(f"The database lacks migrations that this version needs: {', '.join(lacking)}.")
     if server.may_lose_commits:
         raise NotReady(
-            "The database may lose what it has committed: fsync and synchronous_commit must be on."
+            "The database may lose what it has committed: fsync must be on, and synchronous_commit not off."
         )
     return Readiness(timestamp=utc_now())
 
