@@ -6,7 +6,7 @@ from checks.alert_cases.case import Case, case, counts, gone, levels, stamps
 
 WORKER: Final = 'job="zanari-worker"'
 UP: Final = f'up{{{WORKER},instance="worker:8001"}}'
-FACTS: Final = "zanari_facts_collected_timestamp_seconds{" + 'job="%s"}'
+FACTS: Final = "zanari_facts_collected_timestamp_seconds{" + 'job="%s",instance="%s"}'
 LAG: Final = "zanari_job_lag_seconds{" + WORKER + ',exported_job="%s"}'
 DEAD: Final = "zanari_jobs_dead{" + WORKER + ',instance="%s",exported_job="prompts"}'
 RUNS: Final = "zanari_job_runs_total{" + WORKER + ',exported_job="prompts",outcome="%s"}'
@@ -21,6 +21,7 @@ MISSING: Final = (
     "A series of the books or of the work has been missing for five minutes, though a worker may answer: no alert on"
     " it can fire. The runbook says how to find which."
 )
+STALE: Final = "The worker at a last read it 4m 0s ago: what it tells of money and work is the past."
 GAUGES: Final = (
     "zanari_ledger_imbalance",
     "zanari_books_checked_timestamp_seconds",
@@ -38,7 +39,7 @@ GAUGES: Final = (
     "zanari_notice_oldest_age_seconds",
 )
 PRESENT: Final = {
-    FACTS % "zanari-worker": stamps((60, True)),
+    FACTS % ("zanari-worker", "a"): stamps((60, True)),
     **{f"{name}{{{WORKER}}}": levels((60, 0)) for name in GAUGES},
     f'zanari_callbacks_quarantined{{{WORKER},kind="stk"}}': levels((60, 0)),
     f'zanari_payouts_open{{{WORKER},state="queued"}}': levels((60, 0)),
@@ -88,13 +89,23 @@ CASES: Final[tuple[Case, ...]] = (
         "FactsStale: two minutes, then older, then read again; an API that reads its own hides nothing",
         "page",
         {
-            FACTS % "zanari-worker": stamps((10, True), (10, False), (10, True)),
-            FACTS % "zanari-api": stamps((30, True)),
+            FACTS % ("zanari-worker", "a"): stamps((10, True), (10, False), (10, True)),
+            FACTS % ("zanari-api", "b"): stamps((30, True)),
         },
         quiet=(9, 11, 12, 20),
-        fires={
-            13: "A worker last read it 4m 0s ago: alerts on money and work look at the past.",
+        fires={13: STALE},
+        labels={"instance": "a"},
+    ),
+    case(
+        "FactsStale: one of two workers hangs, the other reads on; then it is gone",
+        "page",
+        {
+            FACTS % ("zanari-worker", "a"): (*stamps((10, True), (10, False)), *gone(10)),
+            FACTS % ("zanari-worker", "b"): stamps((30, True)),
         },
+        quiet=(9, 12, 20),
+        fires={13: STALE},
+        labels={"instance": "a"},
     ),
     *(missing(name) for name in PRESENT),
     case(
