@@ -39,7 +39,7 @@ CREATE TABLE savings.notices (
 );
 COMMENT ON TABLE savings.notices IS
     'One row for each number that is told of one change, written in the transaction of that change and sent after it.';
-COMMENT ON COLUMN savings.notices.id IS 'Also what the gateway tells two sendings apart by: each try is under it.';
+COMMENT ON COLUMN savings.notices.id IS 'What the gateway tells two sendings apart by: each try is under it, and one that is late under an id made of it.';
 COMMENT ON COLUMN savings.notices.account_id IS
     'The old number that is told. The number itself is read from its link, where it lies encrypted.';
 COMMENT ON COLUMN savings.notices.about_account_id IS
@@ -55,4 +55,27 @@ CREATE POLICY notices_begun_by_the_saver ON savings.notices FOR INSERT TO zanari
 GRANT INSERT (saver_id, id, account_id, kind, about_account_id, hold_id, created_at, due_at)
     ON savings.notices TO zanari_api;
 CREATE POLICY notices_for_the_system ON savings.notices TO zanari_system USING (true);
-GRANT SELECT, INSERT, UPDATE ON savings.notices TO zanari_system;
+-- What is told to whom stays as it was written with the change; how the telling goes is the worker's.
+GRANT SELECT, INSERT ON savings.notices TO zanari_system;
+GRANT UPDATE (outcome, finished_at, due_at, attempts, lease_until, lease_id, dead_at, last_error)
+    ON savings.notices TO zanari_system;
+
+-- Every other PIN after one sign-in is a reset, with a hold of its own. A number that was told within the hour, of a
+-- reset whose hold still stands, is told nothing new by the next. A request cannot read notices, and learns this only.
+CREATE FUNCTION savings.was_told_of_reset(on_account uuid, at timestamptz) RETURNS boolean
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = ''
+AS $$
+    SELECT EXISTS (
+        SELECT
+          FROM savings.notices AS n
+          JOIN savings.payout_holds AS h ON h.saver_id = n.saver_id AND h.id = n.hold_id
+         WHERE n.saver_id = savings.current_saver_id() AND n.account_id = on_account AND n.kind = 'pin_reset'
+           AND n.created_at > at - interval '1 hour' AND h.held_until > at
+    )
+$$;
+COMMENT ON FUNCTION savings.was_told_of_reset(uuid, timestamptz) IS
+    'Whether this number of the saver who asks has a notice of a PIN reset from the hour before, whose hold still stands.';
+REVOKE ALL ON FUNCTION savings.was_told_of_reset(uuid, timestamptz) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION savings.was_told_of_reset(uuid, timestamptz) TO zanari_api, zanari_system;

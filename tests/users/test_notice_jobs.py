@@ -163,6 +163,32 @@ async def test_what_comes_after_the_hold_says_that_it_is_late(api: Api, saver: S
     assert "Withdrawals wait until" not in text
 
 
+async def test_what_was_begun_before_the_hold_ended_goes_after_it_though_its_text_is_another(
+    api: Api, saver: Saver
+) -> None:
+    await api.work()
+    await with_pin(saver)
+    until = await reset_pin(saver)
+    api.handsets.faults.append(SmsFault.LOSE_ANSWER)
+    worker = asyncio.create_task(work_once(api))
+    while not got(api, saver):  # noqa: ASYNC110 (a handset tells nobody)
+        await asyncio.sleep(0.01)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    api.clock.advance(until - api.clock.now() + timedelta(seconds=1))
+    api.handsets.faults.append(SmsFault.AWAY)
+    await work_once(api)
+    api.clock.advance(minutes=1)
+    await api.work()
+    in_time, late = got(api, saver)
+    assert "Withdrawals wait until" in in_time
+    assert "We tell you late" in late
+    first, *again = list(api.handsets.requests)[-3:]
+    assert again[0] == again[1] != first
+    (notice,) = await notices_of(api, saver)
+    assert (notice["outcome"], notice["dead_at"]) == ("sent", None)
+
+
 async def test_a_number_that_became_another_savers_before_it_was_told_is_told_nothing(
     api: Api, saver: Saver
 ) -> None:

@@ -119,6 +119,7 @@ async def test_a_number_that_was_removed_lately_is_still_told_and_one_that_was_l
         " unlinked_at = now() - interval '31 days' WHERE saver_id = $1 AND unlinked_at IS NOT NULL",
         saver.id,
     )
+    api.clock.advance(hours=2)
     await reset_pin(saver, "9137")
     await api.work()
     assert len(got(api, saver)) == before + 1
@@ -204,6 +205,50 @@ async def test_a_reset_that_is_asked_for_twice_at_once_is_told_once(api: Api, sa
     assert (len(held), len(await notices_of(api, saver))) == (1, 1)
 
 
+async def test_one_pin_after_another_is_told_once_an_hour_while_the_hold_grows(
+    api: Api, saver: Saver
+) -> None:
+    await with_pin(saver)
+    ends = [await reset_pin(saver, pin) for pin in (OTHER_PIN, "9137", "7402")]
+    assert len(await notices_of(api, saver)) == 1
+    assert ends == sorted(set(ends))
+    held = await api.rows("SELECT FROM savings.payout_holds WHERE saver_id = $1", saver.id)
+    assert len(held) == 3
+    # The resets in between told nobody, and so do not put off when it is told again.
+    api.clock.advance(minutes=50)
+    await reset_pin(saver, "5183")
+    assert len(await notices_of(api, saver)) == 1
+    api.clock.advance(minutes=11)
+    await reset_pin(saver, "9264")
+    assert len(await notices_of(api, saver)) == 2
+
+
+async def test_a_number_that_was_told_of_no_reset_yet_is_told_of_the_next_within_the_hour(
+    api: Api, saver: Saver
+) -> None:
+    await with_reset_pin(saver)
+    second = new_phone()
+    await link(api, saver, second)
+    before = len(got(api, saver))
+    await reset_pin(saver, "9137")
+    await api.work()
+    (text,) = api.handsets.received_by(second)
+    assert text.startswith("Zanari: your PIN was replaced on ")
+    assert len(got(api, saver)) == before
+
+
+async def test_a_reset_is_told_though_another_saver_was_told_or_a_number_was_added(
+    api: Api, saver: Saver
+) -> None:
+    other = await api.new_saver()
+    await with_reset_pin(other)
+    await prove(api, saver, new_phone())
+    await with_reset_pin(saver)
+    kinds = [notice["kind"] for notice in await notices_of(api, saver)]
+    assert kinds.count("pin_reset") == 2
+    assert kinds.count("number_added") == 1
+
+
 async def test_a_sign_in_with_a_new_number_by_two_requests_at_once_is_told_once(
     api: Api, saver: Saver
 ) -> None:
@@ -256,3 +301,19 @@ async def test_a_request_can_neither_read_nor_end_its_notices_nor_make_one_for_a
             new_id(),
             account_id,
         )
+
+
+async def test_the_worker_can_say_how_a_notice_went_and_not_what_it_is(api: Api, saver: Saver) -> None:
+    await with_reset_pin(saver)
+    async with acting(api.database, "zanari_service", "SET LOCAL ROLE zanari_system") as worker:
+        for change in (
+            "kind = 'number_added'",
+            "account_id = id",
+            "about_account_id = id",
+            "hold_id = NULL",
+            "saver_id = id",
+            "id = account_id",
+            "created_at = now()",
+        ):
+            assert await worker.is_refused(f"UPDATE savings.notices SET {change}")
+        assert await worker.execute("UPDATE savings.notices SET attempts = attempts") != "UPDATE 0"

@@ -48,7 +48,7 @@ class Received:
 
 @dataclass
 class SmsEmulator:
-    """The gateway. A message whose id is known is answered as the first time, and reaches its handset once."""
+    """The gateway. A message whose id is known reaches its handset once, and is refused where its text is another."""
 
     messages: deque[Received] = field(default_factory=lambda: deque(maxlen=KEPT_MAX))
     """What handsets got, oldest first."""
@@ -82,9 +82,11 @@ class SmsEmulator:
         fault = self.faults.popleft() if self.faults else None
         if fault is SmsFault.AWAY:
             return JSONResponse({"error": "come again"}, 503)
-        if fault is SmsFault.REFUSE:
-            return JSONResponse({"error": "no such number"}, 422)
-        if all(each.id != message.id for each in self.messages):
+        known = [each for each in self.messages if each.id == message.id]
+        is_anothers = any((each.to, each.text) != (message.to, message.text) for each in known)
+        if fault is SmsFault.REFUSE or is_anothers:
+            return JSONResponse({"error": "the id is another's" if is_anothers else "no such number"}, 422)
+        if not known:
             self.messages.append(message)
         if fault is SmsFault.LOSE_ANSWER:
             while not await request.is_disconnected():  # noqa: ASYNC110 (the server has no event for it)

@@ -18,8 +18,8 @@ EXCHANGE_TIMEOUT_S: Final = 15
 
 CONNECTIONS_MAX: Final = 4
 
-ABOUT_US: Final = frozenset({401, 403, 404, 405, 407, 408, 425, 429})
-"""Statuses of the 400s that speak of our token, our address or the moment, and not of the message."""
+REFUSALS: Final = frozenset({400, 410, 422})
+"""Statuses that speak of the message. All others may be of our token, our bill or the moment: it is sent again."""
 
 
 class GatewayRefused(Exception):  # noqa: N818 (says what the gateway did)
@@ -69,7 +69,7 @@ class SmsGateway:
             raise GatewayUnavailable(type(error).__name__) from error
         if response.is_success:
             return
-        if response.is_client_error and response.status_code not in ABOUT_US:
+        if response.status_code in REFUSALS:
             raise GatewayRefused(response.status_code)
         raise GatewayUnavailable(f"HTTP {response.status_code}")
 

@@ -1,10 +1,10 @@
-"""Sends notices by text message, and shows how many wait. Each try is under one id; none is made in a transaction."""
+"""Sends notices by text message, and shows how many wait. Each text has one id; none is sent in a transaction."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import structlog
 
@@ -17,7 +17,7 @@ from zanari_api.runtime.metrics import Metrics
 from zanari_api.sms.gateway import GatewayRefused, GatewayUnavailable, SmsGateway, TextMessage
 from zanari_api.users import notice_queries, service
 from zanari_api.users.notice_rows import ClaimedNotice, Notice, NoticeKind, NoticeOutcome
-from zanari_api.users.notice_texts import text_of
+from zanari_api.users.notice_texts import is_late, text_of
 
 LEASE_S: Final = 120
 BATCH: Final = 5
@@ -87,10 +87,11 @@ async def _send(telling: Telling, gateway: SmsGateway, row: ClaimedNotice) -> No
         await _finish(telling, row, NoticeOutcome.NOT_THEIRS)
         return
     data_key = service.data_key_of(saver, telling.keyring)
+    message = _message(row, notice, data_key, now=telling.clock.now())
     try:
-        await gateway.send(_message(row, notice, data_key, now=telling.clock.now()))
+        await gateway.send(message)
     except GatewayRefused as refused:
-        await _give_up(telling, row, refused)
+        await _give_up(telling, row, refused, message_id=message.id)
     else:
         await _finish(telling, row, NoticeOutcome.SENT)
 
@@ -109,7 +110,9 @@ def _message(row: ClaimedNotice, notice: Notice, data_key: DataKey, *, now: date
         held_until=notice.held_until,
         now=now,
     )
-    return TextMessage(row.id, number(notice.msisdn, notice.account_id), text)
+    # A gateway that heeds the id may refuse another text under one that it has seen: what is late is another message.
+    message_id = uuid5(row.id, "late") if is_late(notice.held_until, now) else row.id
+    return TextMessage(message_id, number(notice.msisdn, notice.account_id), text)
 
 
 async def _finish(telling: Telling, row: ClaimedNotice, outcome: NoticeOutcome) -> None:
@@ -120,7 +123,9 @@ async def _finish(telling: Telling, row: ClaimedNotice, outcome: NoticeOutcome) 
         log.info("notice_finished", notice_id=row.id, outcome=outcome, attempts=row.attempts)
 
 
-async def _give_up(telling: Telling, row: ClaimedNotice, refused: GatewayRefused) -> None:
+async def _give_up(
+    telling: Telling, row: ClaimedNotice, refused: GatewayRefused, *, message_id: UUID
+) -> None:
     """Leave a notice that the gateway will never have as dead: it is counted and listed until a person looks."""
 
     async def give_up(tx: Tx) -> None:
@@ -128,4 +133,4 @@ async def _give_up(telling: Telling, row: ClaimedNotice, refused: GatewayRefused
         await notice_queries.postpone(tx, row, postponement)
 
     await telling.database.unit_of_work(give_up, role=Role.SYSTEM)
-    log.warning("notice_refused", notice_id=row.id, http_status=refused.status)
+    log.warning("notice_refused", notice_id=row.id, message_id=message_id, http_status=refused.status)

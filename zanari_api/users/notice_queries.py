@@ -33,6 +33,7 @@ INSERT_NOTICES: Final[LiteralString] = """
     )
     SELECT $1, told.id, told.account_id, $4, $5, $6, $7, $7
       FROM unnest($2::uuid[], $3::uuid[]) AS told (id, account_id)
+     WHERE $4 <> 'pin_reset' OR NOT savings.was_told_of_reset(told.account_id, $7)
 """
 
 CLAIM_NOTICES: Final[LiteralString] = """
@@ -139,6 +140,7 @@ async def insert_notices(
     hold_id: UUID | None,
     now: datetime,
 ) -> None:
+    """Insert a notice for each number, but of a PIN reset for none that was told of one within the hour."""
     await tx.execute(
         INSERT_NOTICES,
         saver_id,

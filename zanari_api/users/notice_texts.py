@@ -40,6 +40,11 @@ def text_of(
     return f"Zanari: {changed} {_held(held_until, now)} Not you? {remedy}"
 
 
+def is_late(held_until: datetime | None, now: datetime) -> bool:
+    """Say whether the text of a change is another than at first: what it made wait waits no more."""
+    return held_until is not None and held_until <= now
+
+
 def mask(msisdn: str) -> str:
     """Return a number as its owner knows it again and nobody can call it."""
     national = f"0{msisdn[3:]}"
@@ -47,7 +52,7 @@ def mask(msisdn: str) -> str:
 
 
 def _held(until: datetime | None, now: datetime) -> str:
-    if until is None or until <= now:
+    if until is None or is_late(until, now):
         return "We tell you late: withdrawals wait no more."
     return f"Withdrawals wait until {_moment(until)}."
 

@@ -4,6 +4,8 @@ A thief changes what a thief would change first, and the phone that the saver st
 that the saver holds, and those removed within the last 30 days: else a thief would remove the old number first. The
 number that the change is about is no old one. Who has no old number is told nothing: there is nobody left to tell who
 is not the one that changed it.
+
+A number is told of one PIN reset an hour: who sets one PIN after another makes each saver's phone ring once, not often.
 """
 
 from datetime import datetime, timedelta
