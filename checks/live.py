@@ -17,6 +17,7 @@ import httpx
 
 from checks.check import CheckFailed, Site, end, environment, find
 from checks.stand import DATABASE, SERVICE, Stand, answers, free_port, migrated, postgres
+from checks.watching import scrape_token
 from zanari_api.sandbox import secrets
 from zanari_api.sandbox.auth import TokenMint
 from zanari_api.sandbox.safaricom.books import Opening
@@ -93,7 +94,7 @@ class Live:
             "MPESA_CALLBACK_BASE_URL": self.api_url,
             "SUPABASE_URL": "",
             "REDIS_URL": "",
-            "METRICS_TOKEN": "",
+            "METRICS_TOKEN": scrape_token(self._site),
             "ZANARI_OPERATOR": "check",
         }
 

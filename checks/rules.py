@@ -15,6 +15,7 @@ import yaml
 from checks.check import Check, CheckFailed, Fault, Site, needed
 from checks.expressions import rules_in
 from checks.signals import DASHBOARD_VARIABLE_STANDS_FOR, DASHBOARDS, RULES, panels_in
+from checks.watching import placed
 
 TESTS: Final = "alerts/tests"
 PROMETHEUS: Final = "alerts/prometheus.yml"
@@ -44,7 +45,7 @@ def check_rules(site: Site) -> str:
             f"{len(alerts)} alerts among {len(rules)} rules, promtool says {said.strip()!r}; {COUNTS} has"
             f" {counted['alerts']} alerts: say there how many there have to be"
         )
-    configured = site.succeed("promtool", "check", "config", PROMETHEUS)
+    configured = site.succeed("promtool", "check", "config", placed(site) / Path(PROMETHEUS).name)
     if "1 rule files found" not in configured:
         raise CheckFailed(f"{PROMETHEUS} does not load the rules: {configured.strip()}")
     return f"{len(alerts)} alerts and {len(rules) - len(alerts)} recorded ratios; Prometheus takes its configuration"

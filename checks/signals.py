@@ -187,6 +187,12 @@ COVERAGE: Final = Check(
             '      - targets: ["worker:8001"]\n',
             "without a colour",
         ),
+        Fault(
+            "alerts/prometheus.yml",
+            "  - job_name: zanari-worker\n    authorization:\n      credentials_file: metrics_token\n",
+            "  - job_name: zanari-worker\n",
+            "targets are not all scraped",
+        ),
     ),
     needs=needed("prometheus", "prometheus-alertmanager", "prometheus-postgres-exporter"),
 )

@@ -36,6 +36,9 @@ WAITS: Final[Mapping[str, str]] = {
 ADDRESSES: Final = ("targets", "url")
 """What is pointed elsewhere."""
 
+TOKEN_FILE: Final = "metrics_token"  # noqa: S105 (a file)
+"""Has what the API and the worker ask for. An operator's own is not committed, and is not the check's."""
+
 ALERTMANAGERS: Final = "alertmanagers"
 READY_WITHIN_S: Final = 30
 
@@ -161,8 +164,7 @@ def watching(
     site: Site, targets: Mapping[str, Sequence[str]], receiver: Receiver
 ) -> Generator[Prometheus, None, None]:
     """Run both for as long as the block runs. `targets`: the addresses of each job's targets."""
-    folder = site.scratch / "alerts"
-    shutil.copytree(site.tree / "alerts", folder)
+    folder = placed(site)
     alertmanager_at, prometheus_at = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     shorten(
         folder / "prometheus.yml",
@@ -205,6 +207,22 @@ def watching(
                 log=log,
             )
         yield stack.enter_context(closing(Prometheus(f"http://{prometheus_at}")))
+
+
+def placed(site: Site) -> Path:
+    """Copy what is committed to a place of the check's own, and the token's example to where Prometheus reads one."""
+    folder = site.scratch / "alerts"
+    shutil.copytree(site.tree / "alerts", folder, ignore=shutil.ignore_patterns(TOKEN_FILE))
+    (folder / TOKEN_FILE).write_text(scrape_token(site), encoding="utf-8")
+    return folder
+
+
+def scrape_token(site: Site) -> str:
+    """Return the token of the example. Raises CheckFailed where there is none, for then none would be asked for."""
+    token = (site.tree / "alerts" / f"{TOKEN_FILE}.example").read_text(encoding="utf-8").strip()
+    if not token:
+        raise CheckFailed(f"alerts/{TOKEN_FILE}.example is empty")
+    return token
 
 
 def shorten(file: Path, *, targets: Mapping[str, Sequence[str]], receiver: str) -> None:

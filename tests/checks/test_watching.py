@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from checks.check import CheckFailed
-from checks.watching import ALERTMANAGERS, Receiver, masked, shorten
+from checks.check import CheckFailed, Site
+from checks.watching import ALERTMANAGERS, Receiver, masked, placed, shorten
 
 PROMETHEUS = """
 global: {scrape_interval: 15s, evaluation_interval: 30s, external_labels: {environment: production}}
@@ -77,3 +77,25 @@ def test_a_job_that_the_check_knows_no_target_of_fails_it(tmp_path: Path) -> Non
 
 def test_a_receiver_that_was_told_nothing_says_so() -> None:
     assert Receiver().first("Bad", firing=True, since=0) is None
+
+
+def site_with_token(tmp_path: Path, example: str) -> Site:
+    alerts = tmp_path / "tree" / "alerts"
+    alerts.mkdir(parents=True)
+    (alerts / "prometheus.yml").write_text(PROMETHEUS)
+    (alerts / "metrics_token.example").write_text(example)
+    (alerts / "metrics_token").write_text("an operator's own")
+    return Site(tmp_path / "tree", tmp_path / "scratch", say=lambda _: None)
+
+
+def test_the_committed_files_lie_beside_the_tokens_example_and_never_an_operators_token(
+    tmp_path: Path,
+) -> None:
+    folder = placed(site_with_token(tmp_path, "an example\n"))
+    assert (folder / "metrics_token").read_text() == "an example"
+    assert (folder / "prometheus.yml").read_text() == PROMETHEUS
+
+
+def test_an_empty_example_would_have_nobody_asked_for_a_token(tmp_path: Path) -> None:
+    with pytest.raises(CheckFailed, match=r"metrics_token\.example is empty"):
+        placed(site_with_token(tmp_path, "\n"))
