@@ -212,7 +212,7 @@ def _cut_tail(books: Books, length: int) -> int:
         kept,
     )
     books.sound("with the tail cut off, and no head to know of it", head=False)
-    books.names("a cut tail", f"cut: seal:{kept + 1}")
+    books.names("a cut tail", f"cut: head:{length}")
     for table, rows in (
         ("ledger.transfers", transfers),
         ("ledger.entries", entries),
@@ -244,8 +244,8 @@ CHECKS: Final[tuple[Check, ...]] = (
             ),
             Fault(
                 "zanari_api/ledger/verifying.py",
-                "if each.out_of_place and not each.sealed",
-                "if each.out_of_place and not each.sealed and each.xact == ''",
+                "and not each.sealed",
+                "and not each.sealed and each.xact == ''",
                 says="an inserted row",
             ),
             Fault(

@@ -27,6 +27,10 @@ CREATE TRIGGER audit_log_immutable
     BEFORE UPDATE OR DELETE OR TRUNCATE ON runtime.audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION runtime.refuse_change();
 
+-- Who wrote a line and when is Postgres's to say: nobody dates one back.
+REVOKE INSERT ON runtime.audit_log FROM zanari_system;
+GRANT INSERT (id, operator, act, subject, reason, before, after) ON runtime.audit_log TO zanari_system;
+
 -- Whoever seals reads the lines, and no more.
 GRANT USAGE ON SCHEMA runtime TO zanari_ledger_owner;
 GRANT SELECT ON runtime.audit_log TO zanari_ledger_owner;

@@ -7,6 +7,14 @@ SET LOCAL statement_timeout = '60s';
 -- On a database that is already large, build it beforehand with CREATE INDEX CONCURRENTLY: then this does nothing.
 -- squawk-ignore require-concurrent-index-creation
 CREATE INDEX IF NOT EXISTS transfers_in_order ON ledger.transfers (xact, id);
+DO $$
+BEGIN
+    IF NOT (SELECT i.indisvalid FROM pg_index AS i WHERE i.indexrelid = 'ledger.transfers_in_order'::regclass) THEN
+        RAISE EXCEPTION 'the index ledger.transfers_in_order was not built to its end'
+            USING HINT = 'DROP INDEX CONCURRENTLY ledger.transfers_in_order, build it again, then migrate again.';
+    END IF;
+END
+$$;
 
 -- Seals ---------------------------------------------------------------------------------------------------
 CREATE TABLE ledger.seals (
@@ -22,7 +30,9 @@ CREATE TABLE ledger.seals (
     CONSTRAINT seals_seq_counts CHECK (seq >= 1),
     CONSTRAINT seals_kind_known CHECK (kind IN (
         'transfer', -- a transfer with its entries, and what their accounts are
-        'act'       -- a line of the audit log
+        'act',      -- a line of the audit log
+        'restore',  -- from here everything is walked again, in another cluster: which, and where that stood
+        'restored'  -- that walk is over, and the usual one goes on from where the cluster stood
     )),
     CONSTRAINT seals_digest_sized CHECK (octet_length(digest) = 32),
     CONSTRAINT seals_hash_sized CHECK (octet_length(hash) = 32)
@@ -45,7 +55,8 @@ COMMENT ON COLUMN ledger.seals.hash IS 'SHA-256 over the hash before and this se
 -- One row. Every row of a transaction below pg_snapshot_xmin is final, so (xact, id) is a position that nothing can
 -- appear behind. Transaction ids belong to one cluster: after a restore they start over, and then everything is walked
 -- again from the beginning, passing over what has a seal (`restored_from` is where the new cluster stood when that
--- began, and from where the usual walk goes on).
+-- began, and from where the usual walk goes on). The walk is sealed as well, where it begins and where it ends: seals
+-- go back behind the last one's position there and nowhere else, so this row cannot be set back unseen.
 CREATE TABLE ledger.sealing (
     id            smallint NOT NULL,
     cluster_id    bigint,
@@ -95,6 +106,8 @@ DECLARE
     state     ledger.sealing;
     cluster   bigint := ledger.cluster_id();
     restoring boolean;
+    mark_id   uuid;     -- of the walk over what was restored: the cluster, and where it stood
+    marks     text[] := '{}';
     last_seq  bigint;
     last_hash bytea;
     moment    timestamptz;
@@ -107,6 +120,10 @@ DECLARE
     s_hash    bytea[];
     first     bigint;
 BEGIN
+    IF rows_max IS NULL OR rows_max NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION 'ledger.seal takes 1 to 10000 rows, not %', coalesce(rows_max::text, 'null')
+            USING ERRCODE = '22023';
+    END IF;
     SELECT * INTO state FROM ledger.sealing AS s WHERE s.id = 1 FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
         RETURN QUERY SELECT 'busy', 0, 0;
@@ -125,8 +142,16 @@ BEGIN
         state.transfer_id := '00000000-0000-0000-0000-000000000000';
         state.act_xact := state.transfer_xact;
         state.act_id := state.transfer_id;
+        -- Where nothing is sealed and nothing was restored, the walk is the usual one.
+        IF state.length > 0
+           OR EXISTS (SELECT FROM ledger.transfers AS t WHERE t.xact > greatest(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id()))
+           OR EXISTS (SELECT FROM runtime.audit_log AS a WHERE a.xact > greatest(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id()))
+        THEN
+            marks := '{restore}';
+        END IF;
     END IF;
     restoring := state.restored_from IS NOT NULL;
+    mark_id := encode(int8send(cluster) || xid8send(state.restored_from), 'hex')::uuid;
 
     -- What is visible though this cluster has not come to its transaction yet was restored, and is as final.
     WITH candidates AS (
@@ -220,6 +245,17 @@ BEGIN
                ) AS d;
     END IF;
 
+    IF restoring AND c_id IS NULL
+       AND (marks <> '{}' OR EXISTS (SELECT FROM ledger.seals AS s WHERE s.subject_id = mark_id AND s.kind = 'restore'))
+    THEN
+        marks := marks || '{restored}'::text[];
+    END IF;
+    IF marks <> '{}' THEN
+        s_kind := marks || s_kind;
+        s_id := array_fill(mark_id, ARRAY[cardinality(marks)]) || s_id;
+        s_digest := array_fill(sha256('\x00000010'::bytea || uuid_send(mark_id)), ARRAY[cardinality(marks)]) || s_digest;
+    END IF;
+
     IF s_id IS NOT NULL THEN
         moment := clock_timestamp();
         first := state.length + 1;
@@ -270,7 +306,7 @@ BEGIN
         RETURN QUERY SELECT n.outcome, n.looked_at, n.sealed FROM ledger.seal(rows_max) AS n;
         RETURN;
     END IF;
-    RETURN QUERY SELECT 'sealed', coalesce(cardinality(c_id), 0), coalesce(cardinality(s_id), 0);
+    RETURN QUERY SELECT 'sealed', coalesce(cardinality(c_id), 0), coalesce(cardinality(s_id), 0) - cardinality(marks);
 END
 $$;
 ALTER FUNCTION ledger.seal(integer) OWNER TO zanari_ledger_owner;

@@ -98,8 +98,39 @@ async def test_more_bad_rows_than_are_named_are_hinted_at(
     done = await operator("ledger", "verify", "--head", place)
     await behind_the_guards(api, "UPDATE ledger.transfers SET kind = substr(kind, 2)")
     assert done.code == 1
-    assert "There may be more" in done.out
-    assert "It was compared with 1 heads." in done.out
+    assert " more." in done.out
+    assert done.out.count("edited: transfer:") == verifying.BAD_MAX
+    assert "It was compared with 1 of 1 heads." in done.out
+
+
+async def test_what_was_not_read_is_no_success(api: Api, operator: CommandBeside, tmp_path: Path) -> None:
+    await paid_in(api)
+    await seal(api)
+    place = str(tmp_path / "heads")
+    await operator("ledger", "head", "--to", place)
+    ((length,),) = await api.rows("SELECT length FROM ledger.sealing")
+    beyond = await operator("ledger", "verify", "--from", str(length + 1), "--head", place)
+    assert beyond.code == 1
+    assert f"No row was read: the chain ends with row {length:,}." in beyond.out
+    assert "Tail not checked" in beyond.out
+    assert "agrees" not in beyond.out
+
+    await paid_in(api)
+    await seal(api)
+    later = await operator("ledger", "verify", "--from", str(length + 1), "--head", place)
+    assert later.code == 0, later.err
+    assert "none of 1 heads counts a row that was read" in later.out
+    assert "agrees" not in later.out
+
+
+async def test_a_restore_is_told_of(api: Api, operator: CommandBeside) -> None:
+    await paid_in(api)
+    await seal(api)
+    await behind_the_guards(api, "UPDATE ledger.sealing SET cluster_id = 1")
+    await seal(api)
+    done = await operator("ledger", "verify")
+    assert done.code == 0, done.out
+    assert "marks a restore into another cluster" in done.out
 
 
 async def test_rows_that_wait_for_a_seal_are_told_of_and_are_no_all_clear_when_they_wait_too_long(

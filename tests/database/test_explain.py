@@ -90,6 +90,7 @@ SYSTEM_ONLY = {
     "ledger.as_of.LIST_HELD_AT",
     "ledger.balances.TAKE_SNAPSHOTS",
     "ledger.chain_queries.FIND_END",
+    "ledger.chain_queries.FIND_SEAL",
     "ledger.chain_queries.FIND_SEAL_BEFORE",
     "ledger.chain_queries.LIST_ACTS_PASSED",
     "ledger.chain_queries.LIST_SEALED",

@@ -189,7 +189,7 @@ async def test_a_chain_that_was_never_verified_is_no_good_news(on_database: Heal
     ("hours", "bad_rows", "outcome", "word"),
     [
         (1, 0, Outcome.PASSED, "60 minutes ago"),
-        (27, 0, Outcome.FAILED, "1620 minutes ago"),
+        (7, 0, Outcome.FAILED, "420 minutes ago"),
         (1, 2, Outcome.FAILED, "2 rows are not what was sealed"),
     ],
     ids=["lately", "long-ago", "broken"],

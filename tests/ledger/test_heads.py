@@ -1,5 +1,6 @@
 """Heads outside the database: appended once, never going back, and read strictly."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,3 +91,17 @@ def test_nothing_is_appended_to_half_a_line(path: Path) -> None:
     path.write_text("5 0000")
     with pytest.raises(HeadUnreadable, match="in the middle of a line"):
         HeadFile(path).note(FIRST, at=AT)
+
+
+def test_many_writers_at_once_leave_heads_in_order(path: Path) -> None:
+    def note(count: int) -> bool:
+        try:
+            return HeadFile(path).note(Head(count, FIRST.hash), at=AT)
+        except HeadGoesBack:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        written = [*pool.map(note, [count for count in range(1, 200) for _ in range(2)])]
+    counts = [each.head.count for each in HeadFile(path).read()]
+    assert counts == sorted(set(counts))
+    assert len(counts) == sum(written)

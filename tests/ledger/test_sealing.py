@@ -164,6 +164,13 @@ async def test_many_sealers_and_posters_at_once_seal_each_row_once(
     await clean(db)
 
 
+@pytest.mark.parametrize("rows_max", [0, -1, None, 10_001])
+async def test_a_batch_of_no_rows_or_too_many_is_refused(db: Database, rows_max: int | None) -> None:
+    async with db.transaction(Role.SYSTEM) as tx:
+        with pytest.raises(Exception, match="takes 1 to 10000 rows"):
+            await tx.execute("SELECT ledger.seal($1)", rows_max)
+
+
 async def test_a_second_sealer_does_nothing_while_one_is_at_it(db: Database, hand: Hand) -> None:
     await hand.saver(wallet_cents=5)
     async with db.transaction(Role.SYSTEM) as first:
@@ -259,7 +266,10 @@ async def test_the_chain_goes_on_in_a_cluster_that_it_was_restored_into(
         await there.post(move(1, source=FLOAT, target=saver.wallet))
         assert await seal_all(opened, rows_max=2) == 5
         assert await clean(opened) == await head(opened)
-        assert (await head(opened)).count == before.count + 5
+        # Where the walk over what was restored began and ended is in the chain as well, and is told.
+        assert (await head(opened)).count == before.count + 7
+        (told,) = (await verifying.verify(opened)).restores
+        assert (told.seq, told.behind) == (before.count + 1, 1)
         # Past the ids that the restored rows name: they are not sealed a second time, and nothing new is missed.
         async with restored.connected("supabase_admin") as connection:
             await connection.execute(
@@ -267,7 +277,7 @@ async def test_the_chain_goes_on_in_a_cluster_that_it_was_restored_into(
             )
         await there.post(move(1, source=FLOAT, target=saver.wallet))
         assert await seal_all(opened) == 1
-        assert (await clean(opened)).count == before.count + 6
+        assert (await clean(opened)).count == before.count + 8
         await Books(opened).check()
     finally:
         await opened.close()

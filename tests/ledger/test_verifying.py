@@ -16,9 +16,9 @@ from tests.ledger.test_sealing import act, seal_all
 from tests.support import postgres
 from tests.support.postgres import Cluster
 from zanari_api.ledger import accounts, verifying
-from zanari_api.ledger.chain import EMPTY, Head
+from zanari_api.ledger.chain import EMPTY, Head, Seal, SealKind, digest, link
 from zanari_api.ledger.heads import KnownHead
-from zanari_api.ledger.verifying import BadRow, Fault, Verified
+from zanari_api.ledger.verifying import BadRow, Fault, Reading, Verified
 from zanari_api.runtime.db import Database
 
 NOW = datetime(2026, 11, 25, 6, tzinfo=UTC)
@@ -188,7 +188,7 @@ async def test_a_tail_that_is_cut_off_with_everything_that_knew_of_it_shows_only
     )
     assert (await chain.verify()).bad == ()
     (bad,) = (await chain.verify(heads=heads)).bad
-    assert (bad.fault, bad.subject) == (Fault.CUT, "seal:8")
+    assert (bad.fault, bad.subject) == (Fault.CUT, f"head:{heads[-1].head.count}")
 
 
 async def test_history_that_is_written_anew_with_all_its_hashes_shows_only_against_a_head(
@@ -246,21 +246,102 @@ async def test_verifying_from_a_row_on_believes_what_is_before_it(chain: Books) 
 
 
 async def test_verifying_in_stretches_comes_to_the_same_end(chain: Books) -> None:
-    head, told = EMPTY, list[int]()
+    reading, told = Reading(), list[int]()
     at_end = False
     while not at_end:
-        stretch = await verifying.verify_stretch(chain.db, after=head, rows_max=4, on_progress=told.append)
+        stretch = await verifying.verify_stretch(chain.db, reading, rows_max=4, on_progress=told.append)
         assert stretch.bad == ()
-        head, at_end = stretch.head, stretch.at_end
-    assert head.count == chain.rows[-1].seq == told[-1]
-    assert head == (await chain.verify()).head
+        at_end = stretch.at_end
+    assert reading.head.count == reading.rows == chain.rows[-1].seq == told[-1]
+    assert reading.head == (await chain.verify()).head
 
 
-async def test_verifying_ends_after_so_many_bad_rows(chain: Books) -> None:
+async def test_every_bad_row_is_counted_however_many_there_are(chain: Books) -> None:
     hand = Hand(chain.db)
     await hand.post(*(move(3, source=FLOAT, target=accounts.SUSPENSE) for _ in range(30)))
     await seal_all(chain.db)
     await alter(chain, "UPDATE ledger.transfers SET kind = 'x'")
-    bad = (await chain.verify()).bad
-    assert len(bad) >= verifying.BAD_MAX
-    assert bad[0].subject == f"transfer:{chain.rows[0].subject_id}"
+    verified = await chain.verify()
+    assert verified.bad_rows == len(verified.bad) == verified.rows > verifying.BAD_MAX
+    assert verified.bad[0].subject == f"transfer:{chain.rows[0].subject_id}"
+
+
+SET_BACK = (
+    "UPDATE ledger.sealing SET transfer_xact = '0', transfer_id = '00000000-0000-0000-0000-000000000000'"
+)
+BACKDATED = """
+    INSERT INTO ledger.transfers (id, key, kind, event_at, posted_at, xact)
+    VALUES ('55555555-5555-7555-8555-555555555555', 'forged:5', 'deposit', '2020-01-01Z', '2020-01-01Z', '3');
+    INSERT INTO ledger.entries (transfer_id, account_id, amount_cents, xact) VALUES
+    ('55555555-5555-7555-8555-555555555555', '00000000-0000-8000-8000-000000000001', -5, '3'),
+    ('55555555-5555-7555-8555-555555555555', '00000000-0000-8000-8000-000000000003', 5, '3');
+"""
+
+
+@pytest.mark.parametrize(
+    "and_then",
+    ["", ", restored_from = '3'"],
+    ids=["set back", "in a walk of a restore"],
+)
+async def test_a_transfer_put_in_as_of_the_past_stays_found_when_sealing_is_set_back(
+    chain: Books, and_then: str
+) -> None:
+    await alter(chain, BACKDATED + SET_BACK + and_then)
+    if not and_then:  # even before it is sealed: what sealing says of itself is not believed
+        (bad,) = (await chain.verify()).bad
+        assert bad.subject == "transfer:55555555-5555-7555-8555-555555555555"
+    assert await seal_all(chain.db) == 1
+    await Hand(chain.db).post(move(3, source=FLOAT, target=accounts.SUSPENSE))
+    await seal_all(chain.db)
+
+    verified = await chain.verify()
+    (bad,) = verified.bad
+    assert (bad.fault, bad.subject) == (Fault.INSERTED, "transfer:55555555-5555-7555-8555-555555555555")
+    assert verified.restores == ()
+
+
+@pytest.mark.parametrize("other", ["1", "NULL"])
+async def test_a_restore_that_nobody_made_is_in_the_chain_and_is_told_of_with_what_it_let_in(
+    chain: Books, other: str
+) -> None:
+    await alter(chain, BACKDATED + f"UPDATE ledger.sealing SET cluster_id = {other}")
+    assert await seal_all(chain.db) == 1
+    verified = await chain.verify()
+    (told,) = verified.restores
+    assert (told.seq, told.behind, verified.bad) == (chain.rows[-1].seq + 1, 1, ())
+
+    # Its end does not open the order for more.
+    await alter(chain, BACKDATED.replace("5555-7555", "6666-7666").replace("forged:5", "forged:6") + SET_BACK)
+    assert await seal_all(chain.db) == 1
+    assert [each.fault for each in (await chain.verify()).bad] == [Fault.INSERTED]
+
+
+async def test_a_walk_over_restored_rows_that_ends_without_a_beginning_is_found(chain: Books) -> None:
+    end = Seal(
+        seq=chain.rows[-1].seq + 1,
+        kind=SealKind.RESTORED,
+        subject_id=UUID(int=3),
+        digest=digest([UUID(int=3).bytes]),
+        hash=b"",
+        sealed_at=bytes(8),
+    )
+    before = (await chain.verify()).head
+    hashed = link(before.hash, end)
+    await alter(
+        chain,
+        f"INSERT INTO ledger.seals VALUES ({end.seq}, '2000-01-01Z', '{end.subject_id}', 'restored',"
+        f" '\\x{end.digest.hex()}', '\\x{hashed.hex()}');"
+        f"UPDATE ledger.sealing SET length = {end.seq}, hash = '\\x{hashed.hex()}'",
+    )
+    (bad,) = (await chain.verify()).bad
+    assert (bad.fault, bad.subject) == (Fault.FORGED, f"seal:{end.seq}")
+    assert "never began" in bad.detail
+
+
+async def test_only_heads_whose_row_was_read_are_said_to_be_met(chain: Books) -> None:
+    heads = [each for each in await heads_of(chain) if each.head.count in {2, 5}]
+    assert (await chain.verify(heads=heads)).heads_met == tuple(heads)
+    after = await verifying.head_before(chain.db, 4)
+    assert (await chain.verify(after=after, heads=heads)).heads_met == (heads[1],)
+    beyond = await chain.verify(after=await verifying.head_before(chain.db, 10_000), heads=heads)
+    assert (beyond.rows, beyond.heads_met) == (0, ())

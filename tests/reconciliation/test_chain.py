@@ -1,8 +1,10 @@
 """The chain in the worker: sealed, verified in stretches, a bad row named and money out frozen, heads written down."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import pytest
 from tests.support.app import Api, Serve
 from tests.support.savers import Saver
 from zanari_api.ledger import sealing
+from zanari_api.ledger.chain import Head
 from zanari_api.ledger.heads import HeadFile, HeadUnreadable
+from zanari_api.ledger.verifying import BAD_MAX
 from zanari_api.mpesa import breaks
 from zanari_api.mpesa.break_rows import BreakRow
 from zanari_api.mpesa.breaks import BreakKind
@@ -139,21 +143,103 @@ async def test_a_long_chain_is_verified_a_stretch_at_a_time(api: Api, sealed: Sa
     )
     await behind_the_guards(api, "UPDATE ledger.transfers SET kind = 'x' WHERE id = $1", row["id"])
 
-    assert await chain_service.verify(chaining(api), rows_max=2) == 1
-    assert (await facts(api)).verified_at == verified_before
+    # It goes on to the end, whatever it finds on the way.
+    api.clock.advance(minutes=1)
+    assert await chain_service.verify(chaining(api), stretch_rows=2) == 1
     assert (await facts(api)).bad_rows == 1
-    # Mended meanwhile: the pass that found it does not say that all is well.
+    assert (await facts(api)).verified_at != verified_before
+    assert len(await open_breaks(api)) == 1
     await behind_the_guards(
         api, "UPDATE ledger.transfers SET kind = $2 WHERE id = $1", row["id"], row["kind"]
     )
-    for _ in range(100):
-        await chain_service.verify(chaining(api), rows_max=2)
-        if (await facts(api)).verified_at != verified_before:
-            break
-    assert (await facts(api)).bad_rows == 1
-    assert len(await open_breaks(api)) == 1
-    assert await chain_service.verify(chaining(api)) == 0
+    assert await chain_service.verify(chaining(api), stretch_rows=2) == 0
     assert (await facts(api)).bad_rows == 0
+
+
+async def test_what_was_cut_short_is_not_said_to_be_verified(api: Api, sealed: Saver) -> None:
+    await chain_service.verify(chaining(api))
+    before = (await facts(api)).verified_at
+    api.clock.advance(minutes=1)
+    (last,) = await api.rows("SELECT * FROM ledger.seals ORDER BY seq DESC LIMIT 1")
+    await behind_the_guards(api, "DELETE FROM ledger.seals WHERE seq = $1", last["seq"])
+    assert await chain_service.verify(chaining(api)) > 0
+    assert (await facts(api)).verified_at == before
+    await behind_the_guards(api, "INSERT INTO ledger.seals VALUES ($1, $2, $3, $4, $5, $6)", *last)
+
+
+async def test_a_new_bad_row_freezes_money_out_however_many_are_known(api: Api, sealed: Saver) -> None:
+    for _ in range(BAD_MAX + 3):
+        await api.pay_in(1_000, account_reference=sealed.member_code)
+    await chain_service.seal(chaining(api))
+    rows = await api.rows(
+        "SELECT t.id FROM ledger.transfers AS t JOIN ledger.seals AS s ON s.subject_id = t.id"
+        " ORDER BY s.seq DESC LIMIT $1",
+        BAD_MAX + 1,
+    )
+    newest, *older = [row["id"] for row in rows]
+    change = "UPDATE ledger.transfers SET kind = 'x' || kind WHERE id = ANY ($1)"
+    await behind_the_guards(api, change, older)
+    assert await chain_service.verify(chaining(api)) == BAD_MAX
+    await resume(api)
+    await behind_the_guards(api, change, [newest])
+    assert await chain_service.verify(chaining(api)) == BAD_MAX + 1
+    assert await frozen(api)
+    assert f"chain:transfer:{newest}" in {each.subject for each in await open_breaks(api)}
+    await behind_the_guards(
+        api,
+        "UPDATE ledger.transfers SET kind = substr(kind, 2) WHERE id = ANY ($1)",
+        [newest, *older],
+    )
+
+
+async def test_another_writer_who_was_first_with_a_later_head_is_no_cut(
+    api: Api, sealed: Saver, tmp_path: Path
+) -> None:
+    place = tmp_path / "heads"
+    await api.pay_in(1_000, account_reference=sealed.member_code)
+    later = chaining(api, place)
+
+    class Outrun(HeadFile):
+        """Another worker seals and writes in the moment between our look at the database and our line."""
+
+        def note(self, head: Head, *, at: datetime) -> bool:
+            if not place.exists():
+                asyncio.run_coroutine_threadsafe(ahead(), loop).result()
+            return super().note(head, at=at)
+
+    async def ahead() -> None:
+        assert await chain_service.seal(later) > 0
+        assert await chain_service.note_head(later)
+
+    loop = asyncio.get_running_loop()
+    assert not await chain_service.note_head(replace(later, heads=Outrun(place)))
+    assert await open_breaks(api) == []
+    assert not await frozen(api)
+    assert len(HeadFile(place).read()) == 1
+
+
+async def test_a_lost_head_keeps_its_name_while_the_chain_grows_again(
+    api: Api, sealed: Saver, tmp_path: Path
+) -> None:
+    place = tmp_path / "heads"
+    async with api.db.transaction(Role.SYSTEM) as tx:
+        count = (await sealing.find_head(tx)).count
+    lost = Head(count + 1, bytes(32))
+    HeadFile(place).note(lost, at=api.clock.now())
+    for turn in range(3):  # shorter than it, as long, longer: it is never built upon
+        assert not await chain_service.note_head(chaining(api, place))
+        (named,) = await open_breaks(api)
+        assert named.subject == f"chain:head:{lost.count}"
+        assert HeadFile(place).read()[-1].head == lost
+        assert await frozen(api) == (turn == 0)
+        await resume(api)
+        await api.pay_in(1_000, account_reference=sealed.member_code)
+        await chain_service.seal(chaining(api))
+
+
+def test_what_a_break_of_the_chain_says_to_read_is_there() -> None:
+    page, heading = re.findall(r"(docs/\S+\.md) says under (\w+)$", chain_service.WHAT_TO_DO)[0]
+    assert f"\n## {heading}\n" in (Path(__file__).parents[2] / page).read_text()
 
 
 async def test_heads_are_written_where_an_operator_points_and_the_chain_is_held_to_them(

@@ -60,6 +60,17 @@ async def test_the_service_cannot_change_what_was_recorded(api: Api, statement: 
             await tx._driver.execute(statement)
 
 
+@pytest.mark.parametrize("column", ["xact", "recorded_at"])
+async def test_the_service_dates_nothing_back(api: Api, column: str) -> None:
+    value = "'3'" if column == "xact" else "'2020-01-01Z'"
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        async with api.db.transaction(Role.SYSTEM) as tx:
+            await tx._driver.execute(
+                f"INSERT INTO runtime.audit_log (id, operator, act, subject, reason, before, after, {column})"
+                f" VALUES ('{new_id()}', 'wanjiku', 'tried', 'test:1', 'ticket 1', '{{}}', '{{}}', {value})"
+            )
+
+
 async def test_a_savers_request_neither_reads_nor_writes_it(api: Api) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with api.db.transaction(Role.API, new_id()) as tx:

@@ -17,7 +17,7 @@ from zanari_api.ledger import accounts, as_of, invariants, sealing, verifying
 from zanari_api.ledger.as_of import HeldAt
 from zanari_api.ledger.heads import HeadFile, KnownHead
 from zanari_api.ledger.sealing import Lag
-from zanari_api.ledger.verifying import BadRow, Progress, Verified
+from zanari_api.ledger.verifying import Progress, Verified
 from zanari_api.mpesa.float_service import parse_place
 from zanari_api.runtime.db import Role, Tx
 
@@ -118,8 +118,14 @@ async def _verify(file: Path | None, first: int) -> None:
         say(f"Rows 1 to {after.count:,} of the chain were not checked.")
     say(_seen(verified, after.count))
     say(_tail(verified, heads))
-    sound = _tell_unsealed(verified, lag) and not verified.bad and verified.head.count > 0
-    _tell_bad(verified.bad)
+    for each in verified.restores:
+        say(
+            f"Row {each.seq:,} marks a restore into another cluster, of {each.at.astimezone(EAT):%Y-%m-%d %H:%M:%S}."
+            f" {each.behind:,} rows were sealed then as written shortly before. If nobody restored this database"
+            " then, somebody set sealing back, and these may be put in."
+        )
+    sound = _tell_unsealed(verified, lag) and not verified.bad_rows and verified.rows > 0
+    _tell_bad(verified)
     if not sound:
         raise typer.Exit(FAILED)
 
@@ -127,7 +133,9 @@ async def _verify(file: Path | None, first: int) -> None:
 def _seen(verified: Verified, before: int) -> str:
     if verified.head.count == 0:
         return "Nothing is sealed, so there is nothing to verify: does a worker run?"
-    if verified.bad:
+    if verified.rows == 0:
+        return f"No row was read: the chain ends with row {before:,}."
+    if verified.bad_rows:
         return f"The chain was read to row {verified.head.count:,}."
     return f"Rows {before + 1:,} to {verified.head.count:,} of the chain are what was sealed."
 
@@ -135,11 +143,14 @@ def _seen(verified: Verified, before: int) -> str:
 def _tail(verified: Verified, heads: Sequence[KnownHead]) -> str:
     if not heads:
         return "Tail not checked: no head was given (--head FILE, or LEDGER_HEAD_FILE)."
-    if verified.bad:
-        return f"It was compared with {len(heads):,} heads."
-    last = heads[-1]
+    met = len(verified.heads_met)
+    if verified.bad_rows:
+        return f"It was compared with {met:,} of {len(heads):,} heads."
+    if met == 0:
+        return f"Tail not checked: none of {len(heads):,} heads counts a row that was read."
+    last = verified.heads_met[-1]
     return (
-        f"It agrees with {len(heads):,} heads; the last, of {last.at.astimezone(EAT):%Y-%m-%d %H:%M:%S},"
+        f"It agrees with {met:,} heads; the last, of {last.at.astimezone(EAT):%Y-%m-%d %H:%M:%S},"
         f" counts {last.head.count:,} rows. What was sealed since then could be cut off unseen."
     )
 
@@ -158,14 +169,15 @@ def _tell_unsealed(verified: Verified, lag: Lag) -> bool:
     return False
 
 
-def _tell_bad(bad: Sequence[BadRow]) -> None:
-    if not bad:
+def _tell_bad(verified: Verified) -> None:
+    if not verified.bad:
         return
-    say(f"First bad row: {bad[0]}")
-    for each in bad[1:]:
+    named = verified.bad[: verifying.BAD_MAX]
+    say(f"First bad row: {named[0]}")
+    for each in named[1:]:
         say(f"and then: {each}")
-    if len(bad) >= verifying.BAD_MAX:
-        say("There may be more: verifying ended here.")
+    if verified.bad_rows > len(named):
+        say(f"and {verified.bad_rows - len(named):,} more.")
 
 
 def telling(*, every_rows: int = TOLD_EVERY_ROWS) -> Progress:

@@ -7,13 +7,11 @@ from zanari_api.doctor.database import database_of
 from zanari_api.doctor.findings import Finding, failed, passed
 from zanari_api.doctor.patient import Patient
 from zanari_api.reconciliation import chain_service, facts
+from zanari_api.reconciliation.chain_schedules import VERIFICATION_OVERDUE
 from zanari_api.reconciliation.schedules import BOOKS_CHECKED_EVERY
 from zanari_api.runtime.db import Role
 
 OVERDUE: Final = 3 * BOOKS_CHECKED_EVERY
-
-VERIFICATION_OVERDUE: Final = timedelta(hours=26)
-"""A pass over a long chain takes many runs; alerts wait as long."""
 
 SEALING_OVERDUE: Final = timedelta(minutes=10)
 

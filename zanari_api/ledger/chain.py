@@ -29,6 +29,16 @@ class SealKind(StrEnum):
     ACT = "act"
     "a line of the audit log"
 
+    RESTORE = "restore"
+    "from here on sealing walked everything again, as after a restore into another cluster"
+
+    RESTORED = "restored"
+    "that walk is over"
+
+
+ROWS: Final[tuple[SealKind, ...]] = (SealKind.TRANSFER, SealKind.ACT)
+"""The kinds that are on rows; the others mark where the order of the rows begins anew."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:

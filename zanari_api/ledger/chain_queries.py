@@ -47,6 +47,8 @@ LIST_SEALED: Final[LiteralString] = """
                       NULL
                  FROM runtime.audit_log AS a
                 WHERE s.kind = 'act' AND a.id = s.subject_id
+               UNION ALL
+               SELECT ARRAY[uuid_send(s.subject_id)], NULL WHERE s.kind IN ('restore', 'restored')
            ) AS r ON true
      WHERE s.seq > $1
      ORDER BY s.seq
@@ -56,6 +58,8 @@ LIST_SEALED: Final[LiteralString] = """
 FIND_SEAL_BEFORE: Final[LiteralString] = """
     SELECT s.seq AS count, s.hash FROM ledger.seals AS s WHERE s.seq < $1 ORDER BY s.seq DESC LIMIT 1
 """
+
+FIND_SEAL: Final[LiteralString] = "SELECT s.seq AS count, s.hash FROM ledger.seals AS s WHERE s.seq = $1"
 
 # One statement, hence one view of both.
 FIND_END: Final[LiteralString] = """
@@ -196,6 +200,11 @@ async def list_sealed(tx: Tx, *, after_seq: int, limit: int) -> list[Sealed]:
 async def find_seal_before(tx: Tx, *, seq: int) -> Head | None:
     """Return where the chain stands before this seal; None where there is no seal before it."""
     return await tx.fetch_one(Head, FIND_SEAL_BEFORE, seq)
+
+
+async def find_seal(tx: Tx, *, seq: int) -> Head | None:
+    """Return the chain's head as it was when this seal was the last; None where there is no such seal."""
+    return await tx.fetch_one(Head, FIND_SEAL, seq)
 
 
 async def find_end(tx: Tx) -> End:

@@ -4,6 +4,7 @@ A file here: one line for each head, `count hash time`, appended and never chang
 a bucket whose objects are locked, or is shipped there; anything else that keeps heads takes the place of HeadFile.
 """
 
+import fcntl
 import os
 import re
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ class HeadUnreadable(Exception):  # noqa: N818 (reads as what it says)
 
 
 class HeadGoesBack(Exception):  # noqa: N818 (reads as what it says)
-    """The chain is shorter than a head that was written down, or has another hash there: it was cut or rewritten."""
+    """A head that was written down counts as many rows or more: the chain was cut, or somebody wrote a later one."""
 
     def __init__(self, known: "KnownHead", head: Head) -> None:
+        self.known = known
         super().__init__(
-            f"the head of {known.at:%Y-%m-%d %H:%M:%S} counts {known.head.count} rows; the chain now has {head.count}"
-            " or another hash there: zanari ledger verify says more"
+            f"the head of {known.at:%Y-%m-%d %H:%M:%S} counts {known.head.count} rows, and this one {head.count} or"
+            " has another hash there: zanari ledger verify says more"
         )
 
 
@@ -46,6 +48,10 @@ class Heads(Protocol):
 
     def read(self) -> list[KnownHead]:
         """Return every head, the oldest first. Raises HeadUnreadable."""
+        ...
+
+    def last(self) -> KnownHead | None:
+        """Return the head that was written last; None before the first. Raises HeadUnreadable."""
         ...
 
     def note(self, head: Head, *, at: datetime) -> bool:
@@ -70,23 +76,24 @@ class HeadFile:
         return [self._parse(line) for line in lines]
 
     def note(self, head: Head, *, at: datetime) -> bool:
-        """Append a head as one line, on disk before this returns."""
-        last = self._last()
-        if last is not None and last.head == head:
-            return False
-        if last is not None and last.head.count >= head.count:
-            raise HeadGoesBack(last, head)
+        """Append a head as one line, on disk before this returns. Locks the file: one writer looks and appends."""
         line = f"{head.count} {head.hash.hex()} {at.astimezone(UTC).isoformat(timespec='seconds')}\n"
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            # One call, at the end of the file as it is then: two writers cannot mix their lines.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            last = self.last()
+            if last is not None and last.head == head:
+                return False
+            if last is not None and last.head.count >= head.count:
+                raise HeadGoesBack(last, head)
             os.write(descriptor, line.encode("ascii"))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         return True
 
-    def _last(self) -> KnownHead | None:
+    def last(self) -> KnownHead | None:
+        """Return the file's last head; None where there is no file, or an empty one. Raises HeadUnreadable."""
         try:
             with self._path.open("rb") as file:
                 size = file.seek(0, os.SEEK_END)

@@ -7,15 +7,11 @@ from typing import Final, LiteralString
 from zanari_api.runtime.db import Tx
 
 FIND_VERIFICATION: Final[LiteralString] = """
-    SELECT verified_seq, verified_hash, bad_so_far, bad_rows, finished_at
-      FROM runtime.chain_verification
-     WHERE id = 1
+    SELECT bad_rows, finished_at FROM runtime.chain_verification WHERE id = 1
 """
 
 UPDATE_VERIFICATION: Final[LiteralString] = """
-    UPDATE runtime.chain_verification
-       SET verified_seq = $1, verified_hash = $2, bad_so_far = $3, bad_rows = $4, finished_at = $5
-     WHERE id = 1
+    UPDATE runtime.chain_verification SET bad_rows = $1, finished_at = $2 WHERE id = 1
 """
 
 NOTE_BAD: Final[LiteralString] = """
@@ -25,11 +21,8 @@ NOTE_BAD: Final[LiteralString] = """
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How far verifying has come, and what stands of it. `verified_hash` None stands for the chain's beginning."""
+    """What stands: bad rows of the last whole pass, or of the running one if those are more; when one was whole."""
 
-    verified_seq: int
-    verified_hash: bytes | None
-    bad_so_far: int
     bad_rows: int
     finished_at: datetime | None
 
@@ -41,14 +34,7 @@ async def find_verification(tx: Tx) -> Verification:
 
 
 async def update_verification(tx: Tx, verification: Verification) -> None:
-    await tx.execute(
-        UPDATE_VERIFICATION,
-        verification.verified_seq,
-        verification.verified_hash,
-        verification.bad_so_far,
-        verification.bad_rows,
-        verification.finished_at,
-    )
+    await tx.execute(UPDATE_VERIFICATION, verification.bad_rows, verification.finished_at)
 
 
 async def note_bad(tx: Tx, *, rows: int) -> None:

@@ -14,7 +14,11 @@ VERIFIED_EVERY: Final = timedelta(minutes=15)
 SEAL_LEASE: Final = timedelta(minutes=2)
 """A worker that dies while it seals keeps others from it for so long."""
 
-VERIFY_LEASE: Final = timedelta(minutes=30)
+VERIFICATION_OVERDUE: Final = timedelta(hours=6)
+"""A chain that was not verified to its end for so long: the alert ChainVerificationStale, and the doctor, say so."""
+
+VERIFY_LEASE: Final = timedelta(hours=2)
+"""As long as a pass over the whole chain may take: then, though a worker dies in it, the next one is not overdue."""
 
 
 def schedules_of(parts: Chaining) -> list[Schedule]:

@@ -1,4 +1,4 @@
-"""What the worker does with the chain: seals, verifies a stretch at a time, writes heads down. Mends nothing."""
+"""What the worker does with the chain: seals, verifies all of it, writes heads down. Mends nothing."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,11 +23,12 @@ from zanari_api.runtime.db import Database, Role, Tx
 
 log = structlog.get_logger(__name__)
 
-ROWS_A_RUN: Final = 1_000_000
-"""Verified in one run, in about a minute; a longer chain is verified in several."""
+STRETCH_ROWS: Final = 100_000
+"""After so many verified rows, bad ones among them are told, and the next are read."""
 
 BATCHES_A_RUN: Final = 200
 DETAIL_MAX: Final = 400
+WHAT_TO_DO: Final = "zanari ledger verify, then as docs/runbooks/money.md says under ChainBroken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,53 +76,68 @@ async def seal(parts: Chaining) -> int:
 
 
 async def note_head(parts: Chaining) -> bool:
-    """Write the head down where it is new. One that goes back is named as a break, and nothing is written."""
+    """Write the head down where it is new, on top of one that the chain has passed.
+
+    One that the chain has lost, or has another hash at, is named as a break by its own count, and nothing is written.
+    """
     if parts.heads is None:
         return False
+    head, lost = await _head_after(parts, await asyncio.to_thread(parts.heads.last))
+    try:
+        if lost is None and head != EMPTY:
+            return await asyncio.to_thread(parts.heads.note, head, at=parts.clock.now())
+    except HeadGoesBack as error:
+        # Another writer may have been first with a later head: only one that the chain does not have is a cut.
+        _, lost = await _head_after(parts, error.known)
+    if lost is not None:
+        detail = (
+            f"the head of {lost.at:%Y-%m-%d %H:%M:%S %Z}: the chain, of {head.count} rows, has no such seal"
+        )
+        await _note_all(parts, [BadRow(Fault.CUT, f"head:{lost.head.count}", detail)])
+    return False
+
+
+async def _head_after(parts: Chaining, known: KnownHead | None) -> tuple[Head, KnownHead | None]:
+    """Return the head, and what was known before it if the chain, as stored, does not have that."""
     async with parts.database.transaction(Role.SYSTEM) as tx:
         head = await sealing.find_head(tx)
-    if head == EMPTY:
-        return False
-    try:
-        return await asyncio.to_thread(parts.heads.note, head, at=parts.clock.now())
-    except HeadGoesBack as error:
-        await _note_all(parts, [BadRow(Fault.CUT, f"seal:{head.count + 1}", str(error))])
-        return False
+        lost = None if known is None or await verifying.holds(tx, known.head) else known
+    return head, lost
 
 
-async def verify(parts: Chaining, *, rows_max: int = ROWS_A_RUN) -> int:
-    """Verify the next stretch of the chain, and at its end all that has no seal; return how many bad rows it found.
+async def verify(parts: Chaining, *, stretch_rows: int = STRETCH_ROWS) -> int:
+    """Verify the whole chain and all that has no seal; return how many bad rows there are.
 
-    Each bad row has its break. A new one freezes money out; when an operator has resumed that, knowing the row, it
-    stays resumed. A whole pass without a bad row closes the breaks.
+    Each new bad row has its break, up to BAD_MAX in a pass, and freezes money out; when an operator has resumed that,
+    knowing the row, it stays resumed. A whole pass without a bad row closes the breaks. How far a pass has come is
+    kept here and nowhere else: a worker that begins anew begins with row 1.
     """
     async with parts.database.transaction(Role.SYSTEM) as tx:
-        before = await chain_queries.find_verification(tx)
+        sealed = (await sealing.find_head(tx)).count
     heads = await _known_heads(parts)
-    after = EMPTY if before.verified_hash is None else Head(before.verified_seq, before.verified_hash)
-    stretch = await verifying.verify_stretch(parts.database, after=after, rows_max=rows_max, heads=heads)
-    bad = [*stretch.bad]
-    if stretch.at_end:
-        bad += await verifying.verify_end(parts.database, heads=heads)
-        bad += (await verifying.find_unsealed(parts.database))[0]
-    so_far = before.bad_so_far + len(bad)
-    await _note_all(parts, bad)
+    reading, found, named, at_end = verifying.Reading(heads=heads), 0, 0, False
+    while not at_end:
+        stretch = await verifying.verify_stretch(parts.database, reading, rows_max=stretch_rows)
+        at_end, found = stretch.at_end, found + stretch.bad_rows
+        named += await _note_all(parts, stretch.bad, rows=found, named_max=BAD_MAX - named)
+    unsealed, searched = await verifying.find_unsealed(parts.database, order=reading.order)
+    last = [*await verifying.verify_end(parts.database, heads=heads), *unsealed.rows]
+    found += len(last) + unsealed.count - len(unsealed.rows)
+    await _note_all(parts, last, rows=found, named_max=BAD_MAX - named)
+    for each in reading.order.restores:
+        log.warning("chain_restored", seq=each.seq, at=each.at.isoformat(), behind=each.behind)
+    # Nothing is said to be verified that was not read, from the first row on.
+    whole = searched and reading.rows == reading.head.count >= sealed
 
     async def keep(tx: Tx) -> None:
-        if stretch.at_end:
-            now = parts.clock.now()
-            await chain_queries.update_verification(tx, Verification(0, None, 0, so_far, now))
-            if so_far == 0:
+        now = parts.clock.now()
+        if whole:
+            await chain_queries.update_verification(tx, Verification(found, now))
+            if found == 0:
                 await _close(tx, now=now)
-        else:
-            standing = max(before.bad_rows, so_far)
-            reached = Verification(
-                stretch.head.count, stretch.head.hash, so_far, standing, before.finished_at
-            )
-            await chain_queries.update_verification(tx, reached)
 
     await parts.database.unit_of_work(keep, role=Role.SYSTEM)
-    return len(bad)
+    return found
 
 
 async def _known_heads(parts: Chaining) -> list[KnownHead]:
@@ -132,35 +148,43 @@ async def _known_heads(parts: Chaining) -> list[KnownHead]:
     await note_head(parts)
     async with parts.database.transaction(Role.SYSTEM) as tx:
         head = await sealing.find_head(tx)
-    return [] if head == EMPTY else await asyncio.to_thread(parts.heads.read)
+    if head == EMPTY and await asyncio.to_thread(parts.heads.last) is None:
+        return []
+    return await asyncio.to_thread(parts.heads.read)
 
 
-async def _note_all(parts: Chaining, bad: Sequence[BadRow]) -> None:
-    """Give each bad row its break, and stop money out where one of them is new."""
+async def _note_all(
+    parts: Chaining, bad: Sequence[BadRow], *, rows: int | None = None, named_max: int = BAD_MAX
+) -> int:
+    """Give each bad row that is new its break, up to so many, and stop money out; return how many those were.
+
+    `rows` is how many bad rows stand in all.
+    """
     if not bad:
-        return
+        return 0
     log.error("chain_broken", rows=len(bad), first=bad[0].subject, fault=bad[0].fault)
 
-    async def note(tx: Tx) -> None:
+    async def note(tx: Tx) -> int:
         now = parts.clock.now()
         known = {each.subject for each in await breaks.list_open_of(tx, [BreakKind.CHAIN_BROKEN])}
-        named = {f"chain:{each.subject}": each for each in bad[:BAD_MAX]}
-        for subject, each in named.items():
+        new = [each for each in bad if f"chain:{each.subject}" not in known][: max(0, named_max)]
+        for each in new:
             await breaks.note_break(
                 tx,
                 kind=BreakKind.CHAIN_BROKEN,
-                subject=subject,
+                subject=f"chain:{each.subject}",
                 amount_cents=0,
                 suspected_cause=f"{each.fault}: {each.detail}"[:DETAIL_MAX],
-                command="zanari ledger verify, then as docs/operating.md says under: The chain is broken",
+                command=WHAT_TO_DO,
                 now=now,
             )
-        if named.keys() - known:
-            because = f"the verification of the chain found: {bad[0]}"[:DETAIL_MAX]
+        if new:
+            because = f"the verification of the chain found: {new[0]}"[:DETAIL_MAX]
             await freeze.freeze(tx, because=because, now=now)
-        await chain_queries.note_bad(tx, rows=len(bad))
+        await chain_queries.note_bad(tx, rows=len(bad) if rows is None else rows)
+        return len(new)
 
-    await parts.database.unit_of_work(note, role=Role.SYSTEM)
+    return await parts.database.unit_of_work(note, role=Role.SYSTEM)
 
 
 async def _close(tx: Tx, *, now: datetime) -> None:
