@@ -7,15 +7,20 @@ time. A refusal has to end the process, name the variable and keep the value to 
 import asyncio
 import json
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeAlias
+from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
+import httpx
 
 from checks import profiles, stand
 from checks.check import Check, CheckFailed, Fault, Site
@@ -104,6 +109,8 @@ def check_production(site: Site) -> str:
         site.say("a whole production environment is served")
         _served(site, right)
         wrong = [*_missing(right), *_variables(right)]
+        site.say("a database that comes later, fit and not")
+        late = _late(site, database, right)
         site.say(f"{len(wrong)} wrong variables, one at a time")
         with ThreadPoolExecutor(AT_ONCE) as threads:
             told = list(threads.map(partial(_refused, site), wrong))
@@ -118,10 +125,13 @@ def check_production(site: Site) -> str:
             told.append(
                 _refused(site, Wrong("DATABASE_URL", right | {"DATABASE_URL": _socket(database)}, speaks_of))
             )
-    failed = [each for each in told if each is not None]
+    failed = [*late, *(each for each in told if each is not None)]
     if failed:
         raise CheckFailed("; ".join(failed))
-    return f"served when all was right; {len(told)} refusals, each by its variable and without its value"
+    return (
+        f"served when all was right, and from a database that came later; nothing from one that came later and was"
+        f" unfit; {len(told)} refusals, each by its variable and without its value"
+    )
 
 
 def check_staging(site: Site) -> str:
@@ -205,6 +215,62 @@ def _served(site: Site, environment: Environment) -> Path:
     return log
 
 
+def _late(site: Site, database: Stand, right: Environment) -> list[str]:
+    """Start before the database is there, let it come, and return what is wrong: only a fit one is served from."""
+    asyncio.run(_as_superuser(database, "CREATE ROLE check_late LOGIN SUPERUSER"))
+    wrong = list[str]()
+    for login in (stand.SERVICE, "check_late"):
+        try:
+            _comes_later(site, _socket(database, login), right, login=login, is_fit=login == stand.SERVICE)
+        except CheckFailed as failed:
+            wrong.append(f"with a database that comes later, as {login}: {failed}")
+    return wrong
+
+
+def _comes_later(site: Site, url: str, right: Environment, *, login: str, is_fit: bool) -> None:
+    """Start with no way to the database, and lay it while the process serves. Raises CheckFailed."""
+    there = Path(parse_qs(urlsplit(url).query)["host"][0])
+    way, log = site.scratch / f"way-{login}", site.scratch / f"late-{login}.log"
+    led = url.replace(quote(str(there), safe=""), quote(str(way), safe=""))
+    environment = {**right, "PORT": str(stand.free_port()), "DATABASE_URL": led}
+    with site.started(sys.executable, "-m", "zanari_api", "serve", env=environment, log=log) as process:
+        base_url = f"http://127.0.0.1:{environment['PORT']}"
+        alive = partial(_is_alive, process)
+        stand.answers(f"{base_url}/health", within=READY_TIMEOUT_S, alive=alive, log=log)
+        if httpx.get(f"{base_url}/health/ready", timeout=READY_TIMEOUT_S).is_success:
+            raise CheckFailed("it calls itself ready before there is one")
+        way.symlink_to(there)
+        if is_fit:
+            stand.answers(f"{base_url}/health/ready", within=READY_TIMEOUT_S, alive=alive, log=log)
+            process.send_signal(signal.SIGTERM)
+        else:
+            _spends_are_refused(base_url, right["MPESA_WEBHOOK_SECRET"], alive)
+        code = process.wait(READY_TIMEOUT_S)
+    if code != (0 if is_fit else 1):
+        raise CheckFailed(f"it ended with {code}: {stand.tail(log)}")
+    if not is_fit and "DATABASE_URL: the login is a superuser" not in log.read_text(encoding="utf-8"):
+        raise CheckFailed(f"it does not say why it ended: {stand.tail(log)}")
+
+
+def _spends_are_refused(base_url: str, secret: str, alive: Callable[[], bool]) -> None:
+    """Deliver spends until the process has ended. Raises CheckFailed where one was answered otherwise than by 503."""
+    told = list[int]()
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while alive() and time.monotonic() < deadline:
+        body, headers = stand.signed_spend(secret, receipt=f"TKP{len(told):07d}")
+        with suppress(httpx.TransportError):
+            answer = httpx.post(
+                f"{base_url}/api/v1/mpesa/webhooks/roundup", content=body, headers=headers, timeout=10
+            )
+            told.append(answer.status_code)
+    if not told or set(told) != {503}:
+        raise CheckFailed(f"{len(told)} spends were ANSWERED {sorted(set(told))} from an unfit database")
+
+
+def _is_alive(process: "subprocess.Popen[bytes]") -> bool:
+    return process.poll() is None
+
+
 def _refused(site: Site, wrong: Wrong) -> str | None:
     """Start it, and return how it was not refused as it should be; None where it was."""
     # Any port: several are started at once, and none of them comes to serve.
@@ -260,6 +326,7 @@ CHECKS: Final = (
                 "BYPASSRLS",
             ),
             Fault("zanari_api/serving.py", "await gate.ask_before_serving()", "pass", "STARTED"),
+            Fault("zanari_api/runtime/db.py", "self._is_held = True", "self._is_held = not self", "ANSWERED"),
         ),
     ),
     Check(
