@@ -4,6 +4,7 @@ The base is kept as a tar in the user's cache, for as long as BASE_KEPT says: ma
 this machine tells pip and TLS (an index of its own, a CA) is mounted into the build, and is no part of the image.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -111,30 +112,44 @@ def mounted(site: Site) -> list[str]:
 def base(site: Site) -> Path:
     """Return a tar of a Debian with Python, made now or within BASE_KEPT. Raises CheckNotRun where none can be had."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zanari"
-    kept = cache / f"base-{SUITE}.tar"
+    mirror = _mirror(site)
+    kept = cache / base_name(SUITE, BASE_PACKAGES, mirror)
     if kept.exists() and time.time() - kept.stat().st_mtime < BASE_KEPT.total_seconds():
         return kept
     site.say(f"making a base of Debian {SUITE}, kept in {cache} for {BASE_KEPT.days} days")
     cache.mkdir(parents=True, exist_ok=True)
     root = site.scratch / "debian"
-    mirrors = [each for each in (_mirror(site),) if each]
     made = site.command(
         "debootstrap",
         "--variant=minbase",
         f"--include={BASE_PACKAGES}",
         SUITE,
         root,
-        *mirrors,
+        *([mirror] if mirror else ()),
         timeout=BASE_TIMEOUT_S,
     )
     if made.returncode != 0:
         raise CheckNotRun(f"no Debian {SUITE} to build on: {made.stdout.strip().splitlines()[-1:]}")
-    with tempfile.NamedTemporaryFile(dir=cache, suffix=".tar", delete=False) as unfinished:
-        site.succeed("tar", "-C", root, "--exclude=./var/cache/apt/archives/*", "-cf", unfinished.name, ".")
-    # Whole or not there, whoever else is making one.
-    Path(unfinished.name).rename(kept)
+    packed(site, root, kept)
     shutil.rmtree(root)
     return kept
+
+
+def packed(site: Site, root: Path, kept: Path) -> None:
+    """Pack a folder as a tar that is whole or not there, whoever else is making one. Raises CheckFailed."""
+    with tempfile.NamedTemporaryFile(dir=kept.parent, suffix=".tar", delete=False) as unfinished:
+        made = Path(unfinished.name)
+    try:
+        site.succeed("tar", "-C", root, "--exclude=./var/cache/apt/archives/*", "-cf", made, ".")
+        made.rename(kept)
+    finally:
+        made.unlink(missing_ok=True)
+
+
+def base_name(suite: str, packages: str, mirror: str | None) -> str:
+    """Return the name of a base: one of other packages, or from elsewhere, is another. It does not tell the mirror."""
+    made_of = hashlib.sha256("\n".join((suite, packages, mirror or "")).encode())
+    return f"base-{suite}-{made_of.hexdigest()[:12]}.tar"
 
 
 def _mirror(site: Site) -> str | None:

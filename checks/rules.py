@@ -29,6 +29,9 @@ ALWAYS: Final = "Watchdog"
 AT_A_TIME: Final = 2
 TESTS_TIMEOUT_S: Final = 400
 
+UNHEARD: Final = ("alertname=Unheard", "severity=unheard")
+"""The one line that is of no rule: an alert that no route was written for."""
+
 RULES_FOUND: Final = re.compile(r"SUCCESS: (\d+) rules found")
 ONE_FILE: Final = re.compile(r"^Unit Testing:\s+(\S+)\n\s+SUCCESS", re.MULTILINE)
 
@@ -142,6 +145,7 @@ def check_routes(site: Site) -> str:
     """See that Alertmanager takes its configuration, and that each alert goes to whom it should."""
     site.succeed("amtool", "check-config", ALERTMANAGER)
     wanted = _routes(site.tree / ROUTES)
+    _see_each_routed(site, wanted)
     seen = 0
     for labels, receiver in wanted:
         done = site.command(
@@ -168,6 +172,19 @@ def check_routes(site: Site) -> str:
     if strangers:
         raise CheckFailed(f"{ALERTMANAGER} speaks of {', '.join(strangers)}, and there is no such alert")
     return f"{seen} alerts go where {ROUTES} says; {len(read['inhibit_rules'])} inhibitions name alerts that exist"
+
+
+def _see_each_routed(site: Site, wanted: Sequence[tuple[Sequence[str], str]]) -> None:
+    """See that each alert has a line, with the labels of its rule, and each line an alert. Raises CheckFailed."""
+    ruled = {
+        (f"alertname={each.name}", f"severity={each.labels['severity']}", f"area={each.labels['area']}")
+        for each in rules_in(site.tree / RULES)
+        if each.is_alert
+    }
+    listed = {tuple(labels) for labels, _receiver in wanted} - {UNHEARD}
+    if different := sorted(ruled ^ listed):
+        told = [f"{' '.join(each)} ({RULES if each in ruled else ROUTES} alone)" for each in different]
+        raise CheckFailed(f"{ROUTES} and the rules differ: {', '.join(told)}")
 
 
 def _routes(file: Path) -> list[tuple[list[str], str]]:
@@ -295,6 +312,15 @@ CHECKS: Final[tuple[Check, ...]] = (
                 "    - matchers: ['severity=\"page\"']\n      receiver: page\n",
                 "    - matchers: ['severity=\"page\"']\n      receiver: ticket\n",
                 "goes to ticket",
+            ),
+            Fault(
+                ROUTES, "alertname=PullBehind severity=ticket area=mpesa ticket\n", "", "alertname=PullBehind"
+            ),
+            Fault(
+                ROUTES,
+                "alertname=JobLag severity=ticket area=worker ticket",
+                "alertname=JobLag severity=page area=worker page",
+                "alertname=JobLag",
             ),
             Fault(
                 ALERTMANAGER,
