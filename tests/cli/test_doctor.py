@@ -7,7 +7,11 @@ import pytest
 
 from tests.cli.conftest import Command, CommandBeside
 from tests.support.app import Api
+from tests.support.postgres import Database
+from zanari_api.cli.doctor import patient_of
 from zanari_api.doctor.looks import LOOKS
+from zanari_api.runtime.db import Role
+from zanari_api.settings import Settings
 
 SHOWN = "hunter2-must-not-be-shown"
 
@@ -76,6 +80,24 @@ async def test_keys_that_cannot_be_read_leave_the_database_to_be_looked_at(
     assert lines["database"]["outcome"] == "passed"
     assert lines["pii_keys"]["outcome"] == lines["daraja_token"]["outcome"] == "not_checked"
     assert SHOWN not in json.dumps(lines)
+
+
+async def test_behind_a_pooler_no_statement_is_prepared_by_name_although_the_keys_cannot_be_read(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database.service_dsn)
+    monkeypatch.setenv("PII_KEYS", SHOWN)
+    for pooler, prepared in (("true", False), ("false", True)):
+        monkeypatch.setenv("DATABASE_POOLER", pooler)
+        async with patient_of(Settings.load(), []) as patient:
+            assert patient.keyring is None
+            assert patient.database is not None
+            async with patient.database.transaction(Role.SYSTEM) as tx:
+                assert await tx.fetch_value(int, "SELECT $1::int", 1) == 1
+                count = await tx.fetch_value(
+                    int, "SELECT count(*) FROM pg_prepared_statements WHERE name <> ''"
+                )
+                assert bool(count) is prepared
 
 
 def test_a_value_that_is_no_such_thing_is_told_and_nothing_else_can_be(

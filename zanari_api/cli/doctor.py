@@ -50,7 +50,7 @@ async def _examine(*, as_document: bool) -> None:
     version = "unknown" if settings is None else settings.app_version
     # What is found is told in a line of the report; standard error is kept for what breaks.
     logs.configure(level="ERROR", environment=environment, version=version, stream=sys.stderr.buffer)
-    async with _patient(settings, problems) as patient:
+    async with patient_of(settings, problems) as patient:
         lines = await examine(patient, LOOKS)
     failures, unseen = count(lines, Outcome.FAILED), count(lines, Outcome.NOT_CHECKED)
     if as_document:
@@ -69,7 +69,7 @@ async def _examine(*, as_document: bool) -> None:
 
 
 @asynccontextmanager
-async def _patient(settings: Settings | None, problems: list[str]) -> AsyncGenerator[Patient, None]:
+async def patient_of(settings: Settings | None, problems: list[str]) -> AsyncGenerator[Patient, None]:
     """Make of the settings what can be made of them, and open it for as long as the block runs."""
     if settings is None:
         yield _described(Settings.model_construct(), problems, (), parts=None, jwks_url=None, database=None)
