@@ -62,6 +62,7 @@ async def test_the_first_bad_row_is_named_and_the_exit_code_says_so(
     api: Api, operator: CommandBeside
 ) -> None:
     await paid_in(api)
+    await paid_in(api)
     await seal(api)
     (row, other) = await api.rows(
         "SELECT t.id, t.kind, s.seq FROM ledger.transfers AS t JOIN ledger.seals AS s ON s.subject_id = t.id"

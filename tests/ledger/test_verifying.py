@@ -108,7 +108,7 @@ async def test_tampering_with_any_row_is_found_and_that_row_is_named_first(
     tampering = TAMPERINGS[name]
     candidates = sealed.targets(tampering.of)
     target = candidates[0] if tampering.of.startswith("first") else data.draw(st.sampled_from(candidates))
-    if name == "a seal is deleted" and target == sealed.rows[-1]:
+    if name in {"a seal is deleted", "a transfer and its seal are deleted"} and target == sealed.rows[-1]:
         return  # that is a tail cut off, which is named otherwise
 
     found = await sealed.tamper(tampering, target)
