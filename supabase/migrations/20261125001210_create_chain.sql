@@ -107,7 +107,7 @@ DECLARE
     cluster   bigint := ledger.cluster_id();
     restoring boolean;
     mark_id   uuid;     -- of the walk over what was restored: the cluster, and where it stood
-    marks     text[] := '{}';
+    marks     text[] := ARRAY[]::text[];
     last_seq  bigint;
     last_hash bytea;
     moment    timestamptz;
@@ -147,7 +147,7 @@ BEGIN
            OR EXISTS (SELECT FROM ledger.transfers AS t WHERE t.xact > greatest(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id()))
            OR EXISTS (SELECT FROM runtime.audit_log AS a WHERE a.xact > greatest(pg_snapshot_xmax(pg_current_snapshot()), pg_current_xact_id()))
         THEN
-            marks := '{restore}';
+            marks := ARRAY['restore'];
         END IF;
     END IF;
     restoring := state.restored_from IS NOT NULL;
@@ -246,11 +246,11 @@ BEGIN
     END IF;
 
     IF restoring AND c_id IS NULL
-       AND (marks <> '{}' OR EXISTS (SELECT FROM ledger.seals AS s WHERE s.subject_id = mark_id AND s.kind = 'restore'))
+       AND (cardinality(marks) > 0 OR EXISTS (SELECT FROM ledger.seals AS s WHERE s.subject_id = mark_id AND s.kind = 'restore'))
     THEN
-        marks := marks || '{restored}'::text[];
+        marks := marks || ARRAY['restored'];
     END IF;
-    IF marks <> '{}' THEN
+    IF cardinality(marks) > 0 THEN
         s_kind := marks || s_kind;
         s_id := array_fill(mark_id, ARRAY[cardinality(marks)]) || s_id;
         s_digest := array_fill(sha256('\x00000010'::bytea || uuid_send(mark_id)), ARRAY[cardinality(marks)]) || s_digest;
