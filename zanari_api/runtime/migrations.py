@@ -198,9 +198,13 @@ def compare(local: Sequence[Migration], applied: Sequence[Applied]) -> Plan:
 
 def _differs(migration: Migration, row: Applied) -> bool:
     # A semicolon on a line of its own: a statement may end in a line comment.
-    return row.statements is not None and normalised(migration.sql) != normalised(
-        "\n;\n".join(row.statements)
-    )
+    return row.statements is not None and _meaning(migration.sql) != _meaning("\n;\n".join(row.statements))
+
+
+@cache
+def _meaning(sql: str) -> str:
+    """Normalise what is compared again before each file: as often as there are files, squared."""
+    return normalised(sql)
 
 
 async def plan(conn: "Connection", migrations: Sequence[Migration] | None = None) -> Plan:
