@@ -15,7 +15,7 @@ from zanari_api.me.router import router as me_router
 from zanari_api.mpesa.account_router import router as account_router
 from zanari_api.mpesa.callback_router import router as callback_router
 from zanari_api.mpesa.deposit_router import router as deposit_router
-from zanari_api.mpesa.router import router as mpesa_router
+from zanari_api.mpesa.router import SpendWebhook, webhook_router
 from zanari_api.mpesa.spend_batching import SpendBatcher, batcher_of
 from zanari_api.mpesa.withdrawal_router import router as withdrawal_router
 from zanari_api.roundups.collection_router import router as collection_router
@@ -23,6 +23,7 @@ from zanari_api.roundups.router import router as rule_router
 from zanari_api.runtime import health, problems
 from zanari_api.runtime.client_address import ClientAddresses
 from zanari_api.runtime.deps import Runtime
+from zanari_api.runtime.direct import ServeDirectly, direct_routes
 from zanari_api.runtime.metrics import Metrics
 from zanari_api.runtime.middleware import LimitBody, Observe, known_answers, known_routes
 from zanari_api.runtime.rate_limit import LimitAddress
@@ -63,12 +64,15 @@ def create_app(
     runtime, mpesa = parts.runtime, parts.mpesa
     worker = worker_of(parts) if with_worker else None
     spends = batcher_of(runtime.database, parts.intake, metrics=runtime.metrics)
+    webhook = SpendWebhook(mpesa, spends, clock=runtime.clock, metrics=runtime.metrics)
     app = FastAPI(
         title="Zanari",
         version=settings.app_version,
         description=DESCRIPTION,
         lifespan=_lifespan(parts, worker, spends),
         redoc_url=None,
+        # What we tell is in our own metrics and lines; looking for somebody who wants more costs each request.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.parts = parts
     app.state.worker = worker
@@ -81,7 +85,7 @@ def create_app(
     app.state.addresses = addresses
     # Routes are looked at in this order, one by one, and each look costs: what is asked most comes first.
     for router in (
-        mpesa_router,
+        webhook_router(webhook),
         callback_router,
         transactions_router,
         goals_router,
@@ -99,6 +103,8 @@ def create_app(
     problems.install(app, metrics=runtime.metrics)
     _start_at_zero(app, runtime.metrics)
     runtime.metrics.tell_build(version=settings.app_version, process="api")
+    routes = direct_routes(app, webhook.receive_spend)
+    app.add_middleware(ServeDirectly, routes=routes, metrics=runtime.metrics)
     _add_middleware(app, settings, runtime, addresses)
     return app
 

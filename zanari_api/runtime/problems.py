@@ -144,6 +144,12 @@ def answer(problem: Problem, *, metrics: Metrics) -> Response:
     return respond(problem)
 
 
+def refuse(request: Request, problem: Problem, *, metrics: Metrics) -> Response:
+    """Answer a request with what its route raised. A problem that keeps its own log keeps the access line as well."""
+    request.state.logged = keeps_own_log(problem)
+    return answer(problem, metrics=metrics)
+
+
 def respond(problem: Problem) -> Response:
     """Make a problem's response, without a trace in logs or metrics."""
     document: dict[str, object] = {
@@ -168,10 +174,8 @@ def respond(problem: Problem) -> Response:
 def install(app: FastAPI, *, metrics: Metrics) -> None:
     """Answer every expected failure of `app` with a problem document, and say so in its OpenAPI document."""
 
-    async def refuse(request: Request, error: Exception) -> Response:
-        problem = cast("Problem", error)
-        request.state.logged = keeps_own_log(problem)
-        return answer(problem, metrics=metrics)
+    async def refuse_expected(request: Request, error: Exception) -> Response:
+        return refuse(request, cast("Problem", error), metrics=metrics)
 
     async def refuse_invalid(_request: Request, error: Exception) -> Response:
         return answer(_invalid(cast("RequestValidationError", error)), metrics=metrics)
@@ -183,7 +187,7 @@ def install(app: FastAPI, *, metrics: Metrics) -> None:
         return response
 
     handlers: Mapping[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
-        Problem: refuse,
+        Problem: refuse_expected,
         RequestValidationError: refuse_invalid,
         HTTPException: refuse_http,
     }
