@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from zanari_api.kit.errors import Problem
-from zanari_api.runtime.redaction import redact_event
+from zanari_api.runtime.redaction import redact_event, redact_text
 
 SERVICE: Final = "zanari"
 FRAMES_MAX: Final = 30
@@ -50,23 +50,26 @@ def configure(
     if threshold is None:
         raise ValueError("unknown log level")
     processors = _processors(Identity(environment, version), _console() if console else _json)
+    # One writer for all: whoever logs asks for one at each line, and making it costs more than the line.
+    writer = structlog.BytesLogger(stream or sys.stdout.buffer)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.BytesLoggerFactory(stream or sys.stdout.buffer),
+        logger_factory=lambda *_names: writer,
         cache_logger_on_first_use=False,
     )
     _adopt_libraries(threshold)
 
 
 def _processors(identity: Identity, render: Processor) -> list[Processor]:
+    # What is told of an event is redacted; what is added after that is our own word, the same on every line.
     return [
         structlog.contextvars.merge_contextvars,
+        _describe_exception,
+        redact_event,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
         _identify(identity),
-        _describe_exception,
-        redact_event,
         render,
     ]
 
@@ -128,10 +131,14 @@ def _template(record: logging.LogRecord) -> str:
 
 
 def _identify(identity: Identity) -> Processor:
+    said = {
+        "service": SERVICE,
+        "environment": redact_text(identity.environment),
+        "version": redact_text(identity.version),
+    }
+
     def identify(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event["service"] = SERVICE
-        event["environment"] = identity.environment
-        event["version"] = identity.version
+        event |= said
         return event
 
     return identify

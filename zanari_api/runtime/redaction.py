@@ -87,7 +87,7 @@ PHONES_AS_NUMBERS: Final = ((254_100_000_000, 254_199_999_999), (254_700_000_000
 
 
 def redact_event(_logger: object, _method: str, event: Mapping[str, object]) -> dict[str, object]:
-    """Redact one log event: the structlog processor that stands last before the renderer."""
+    """Redact one log event: the structlog processor after which only our own constants and the time are added."""
     return {_constant(key): _value(value, key, 0) for key, value in event.items()}
 
 
