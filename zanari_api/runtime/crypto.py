@@ -7,7 +7,6 @@ inbox's data key, and the key of blind indexes, which therefore survives a chang
 
 import base64
 import binascii
-import hashlib
 import hmac
 import os
 from dataclasses import dataclass
@@ -117,14 +116,13 @@ class IndexKey:
     """Keyed hashes that find a value without storing it; hashes of different uses never compare equal."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hmac.new(key, digestmod="sha256")
 
     def digest(self, use: str, *parts: bytes) -> bytes:
         """Return HMAC-SHA256 over the use and the parts, each preceded by its length."""
-        mac = hmac.new(self._key, digestmod=hashlib.sha256)
+        mac = self._keyed.copy()
         for part in (use.encode(), *parts):
-            mac.update(len(part).to_bytes(8, "big"))
-            mac.update(part)
+            mac.update(len(part).to_bytes(8, "big") + part)
         return mac.digest()
 
     def number(self, msisdn: str) -> bytes:
