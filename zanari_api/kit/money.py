@@ -12,7 +12,9 @@ LARGEST_AMOUNT_CENTS: Final = 100_000_000_000
 _LARGEST_EXPONENT: Final = 15
 """KES 10^16 and more is refused before any arithmetic: an exponent costs its sender only ten bytes."""
 
-_PLAIN_AMOUNT: Final = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,16})?")
+_PLAIN_AMOUNT: Final = re.compile(r"(-?)([0-9]{1,16})(?:\.([0-9]{1,16}))?")
+_DECIMALS: Final = 2
+"""A cent is the second place."""
 
 
 def to_cents(shillings: Decimal | int) -> int:
@@ -28,17 +30,23 @@ def to_cents(shillings: Decimal | int) -> int:
     assert isinstance(exponent, int)  # noqa: S101 (only NaN and infinity have a letter there)
     kept = "".join(map(str, digits)).rstrip("0")
     exponent += len(digits) - len(kept)
-    if exponent < -2:  # noqa: PLR2004 (a cent is the second place)
+    if exponent < -_DECIMALS:
         raise ValueError("more than two decimals")
-    cents = int(kept) * 10 ** (exponent + 2)
+    cents = int(kept) * 10 ** (exponent + _DECIMALS)
     return -cents if sign else cents
 
 
 def parse_kes(text: str) -> int:
     """Read a plain decimal such as `147`, `147.5` or `-20.00` as cents. Raises ValueError for other text."""
-    if _PLAIN_AMOUNT.fullmatch(text) is None:
+    plain = _PLAIN_AMOUNT.fullmatch(text)
+    if plain is None:
         raise ValueError("not a decimal amount")
-    return to_cents(Decimal(text))
+    sign, shillings, decimals = plain.groups()
+    kept = (decimals or "").rstrip("0")
+    if len(kept) > _DECIMALS:
+        raise ValueError("more than two decimals")
+    cents = int(shillings) * CENTS_PER_SHILLING + int(kept.ljust(_DECIMALS, "0"))
+    return -cents if sign else cents
 
 
 def format_kes(cents: int) -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 JsonValue: TypeAlias = "bool | int | Decimal | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 
@@ -21,12 +21,7 @@ def read_object(body: bytes) -> dict[str, JsonValue]:
     """
     try:
         text = body.decode()
-        value: JsonValue = json.loads(
-            text,
-            parse_float=Decimal,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_refuse_repeated_keys,
-        )
+        value: JsonValue = _DECODER.decode(text)
         # Raw text holds neither after decoding and parsing; only an escape can bring one in.
         if "\\u" in text:
             _refuse_unstorable(value)
@@ -59,3 +54,9 @@ def _refuse_unstorable(value: JsonValue) -> None:
     elif isinstance(value, Sequence):
         for nested in value:
             _refuse_unstorable(nested)
+
+
+# Made once: the module's own shorthand makes one for each text, which takes as long as a short text does.
+_DECODER: Final = json.JSONDecoder(
+    parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys
+)
