@@ -17,6 +17,7 @@ from zanari_api.roundups.queries import UsedDay
 from zanari_api.roundups.rules import Context, Decision, Outcome, Rule, SpendFacts, decide, period_starts
 from zanari_api.roundups.spends import Policy, Spend
 from zanari_api.transactions.categories import category_of
+from zanari_api.transactions.schemas import AllocationShare, RoundUp
 from zanari_api.users.rows import SaverRow
 
 
@@ -51,6 +52,8 @@ class Decided:
     decision: Decision
     parts: Sequence[GoalPart]
     text: str
+    answer: RoundUp
+    """The decision as it is answered now and to every later delivery."""
 
     @property
     def moves_money(self) -> bool:
@@ -84,7 +87,9 @@ class Fold:
         self._wallets = dict(wallets)
         self._goals = goals
         self._saved = {goal.id: goal.saved_cents for rows in goals.values() for goal in rows}
-        self._used: dict[tuple[UUID, date], int] = {(row.saver_id, row.day): row.cents for row in used}
+        self._used: dict[UUID, dict[date, int]] = {saver_id: {} for saver_id in self._wallets}
+        for row in used:
+            self._used[row.saver_id][row.day] = row.cents
 
     def answer(self, question: Question) -> Decided:
         """Decide one spend and take what it saves from the running state."""
@@ -105,7 +110,8 @@ class Fold:
         named = [NamedShare(goals[share.goal_id].name, share.cents) for share in shares]
         parts = [self._part(goals[share.goal_id], share.cents) for share in shares]
         self._take(saver_id, spend.event_at, decision, shares)
-        return Decided(question, decision, parts, explain(decision, facts, question.rule, named))
+        text = explain(decision, facts, question.rule, named)
+        return Decided(question, decision, parts, text, _answer(decision, parts))
 
     def _part(self, goal: GoalRow, cents: int) -> GoalPart:
         before = self._saved[goal.id]
@@ -134,11 +140,7 @@ class Fold:
         )
 
     def _used_between(self, saver_id: UUID, first: date, end: date) -> int:
-        return sum(
-            cents
-            for (used_by, day), cents in self._used.items()
-            if used_by == saver_id and first <= day < end
-        )
+        return sum(cents for day, cents in self._used[saver_id].items() if first <= day < end)
 
     def _goal_shares(self, saver_id: UUID) -> list[GoalShare]:
         return [
@@ -154,10 +156,19 @@ class Fold:
         ]
 
     def _take(self, saver_id: UUID, event_at: datetime, decision: Decision, shares: Sequence[Share]) -> None:
-        key = (saver_id, eat_date(event_at))
-        self._used[key] = self._used.get(key, 0) + decision.round_up_cents
+        day, used = eat_date(event_at), self._used[saver_id]
+        used[day] = used.get(day, 0) + decision.round_up_cents
         # What waits is not money yet: it fills no goal and empties no wallet.
         if decision.outcome is Outcome.SAVED:
             self._wallets[saver_id] -= decision.round_up_cents
             for share in shares:
                 self._saved[share.goal_id] += share.cents
+
+
+def _answer(decision: Decision, parts: Sequence[GoalPart]) -> RoundUp:
+    return RoundUp(
+        amount_cents=decision.round_up_cents,
+        outcome=decision.outcome.value,
+        reason=decision.reason,
+        allocations=tuple(AllocationShare(goal_id=part.goal_id, amount_cents=part.cents) for part in parts),
+    )

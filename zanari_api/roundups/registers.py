@@ -1,6 +1,6 @@
 """What is known of some receipts, read under their locks: as what they were counted, and the spends they became."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,7 +24,8 @@ class Registers:
     own_reversed: frozenset[tuple[UUID, str]]
     """What savers' own messages say was reversed, by saver and receipt."""
 
-    spends: tuple[SpendRow, ...]
+    spends: Mapping[str, Sequence[SpendRow]]
+    """What was recorded before, by receipt: each saver may have told of it."""
 
     def owner(self, spend: Spend) -> UUID | None:
         """Return whose spend this is: for signed news the receipt's first claimant, else the saver who told us."""
@@ -42,18 +43,21 @@ class Registers:
         by_own_word = spend.source.is_own and (spend.saver_id, spend.receipt) in self.own_reversed
         return spend.is_reversal or spend.receipt in self.reversed or by_own_word
 
-    def spends_of(self, receipt: str) -> list[SpendRow]:
-        return [row for row in self.spends if row.receipt == receipt]
+    def spends_of(self, receipt: str) -> Sequence[SpendRow]:
+        return self.spends.get(receipt, ())
 
 
 async def read_registers(tx: Tx, wanted: Sequence[str], *, own: Sequence[str] = ()) -> Registers:
     """Read what these receipts, which are locked, were counted as; `own` are those that savers themselves told of."""
     told = await own_reversal_queries.list_own_reversals(tx, receipts=own) if own else []
     counted = await receipts.find(tx, wanted)
+    spends: dict[str, list[SpendRow]] = {}
+    for row in await queries.find_spends_of_receipts(tx, receipts=wanted):
+        spends.setdefault(row.receipt, []).append(row)
     return Registers(
         signed_by={row.receipt: row.saver_id for row in counted if row.role == ReceiptRole.SIGNED_SPEND},
         deposits=frozenset(row.receipt for row in counted if row.role == ReceiptRole.DEPOSIT),
         reversed=frozenset(row.receipt for row in counted if row.role == ReceiptRole.REVERSAL),
         own_reversed=frozenset((row.saver_id, row.receipt) for row in told),
-        spends=tuple(await queries.find_spends_of_receipts(tx, receipts=wanted)),
+        spends=spends,
     )

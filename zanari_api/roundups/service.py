@@ -172,10 +172,10 @@ def _recorded(spends: Sequence[Spend], registers: Registers, decided: Sequence[D
             came = Recorded(RecordStatus.UNMATCHED)
         elif item.question.spend is spend and item.question.id not in answered:
             answered.add(item.question.id)
-            came = Recorded(RecordStatus.PROCESSED, writing.answer(item), item.decision)
+            came = Recorded(RecordStatus.PROCESSED, item.answer, item.decision)
         else:
             discrepancy = _discrepancy(spend, item.question.spend)
-            came = Recorded(RecordStatus.DUPLICATE, writing.answer(item), discrepancy=discrepancy)
+            came = Recorded(RecordStatus.DUPLICATE, item.answer, discrepancy=discrepancy)
         recorded.append(came)
     return recorded
 

@@ -18,7 +18,6 @@ from zanari_api.runtime.db import Tx
 from zanari_api.transactions import service as feed
 from zanari_api.transactions.categories import category_of
 from zanari_api.transactions.rows import FeedRow
-from zanari_api.transactions.schemas import AllocationShare, RoundUp
 from zanari_api.users import service as users
 
 UNNAMED: Final = {
@@ -29,18 +28,6 @@ UNNAMED: Final = {
     "airtime": "Airtime",
     "withdraw": "Cash withdrawal",
 }
-
-
-def answer(decided: Decided) -> RoundUp:
-    """Return the decision as it is answered now and to every later delivery."""
-    return RoundUp(
-        amount_cents=decided.decision.round_up_cents,
-        outcome=decided.decision.outcome.value,
-        reason=decided.decision.reason,
-        allocations=tuple(
-            AllocationShare(goal_id=part.goal_id, amount_cents=part.cents) for part in decided.parts
-        ),
-    )
 
 
 async def write(tx: Tx, decided: Sequence[Decided], *, policy: Policy) -> None:
@@ -110,7 +97,7 @@ def _as_spend(item: Decided) -> NewSpend:
         reason=decision.reason,
         round_up_cents=decision.round_up_cents,
         rule_version=decision.rule_version,
-        answer=answer(item).model_dump_json(),
+        answer=item.answer.model_dump_json(),
     )
 
 
@@ -133,7 +120,7 @@ def _as_feed_row(item: Decided, keyring: Keyring) -> FeedRow:
         title=name or UNNAMED.get(spend.kind, "M-PESA payment"),
         category=category_of(spend.kind),
         receipt=spend.receipt,
-        round_up=answer(item).model_dump(mode="json"),
+        round_up=item.answer.model_dump(mode="json"),
         explanation={
             "text": item.text,
             "outcome": decision.outcome,
