@@ -4,8 +4,9 @@ import asyncio
 import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, LiteralString, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -117,6 +118,24 @@ class Fact:
     value: int
 
 
+def _build(row: Callable[..., Row], records: Sequence[asyncpg.Record]) -> list[Row]:
+    """Return each record as a `row`, by the names of its columns, which all records of an answer share."""
+    if not records:
+        return []
+    if tuple(records[0].keys()) == _fields(row):
+        # The columns stand in the order of the fields: no need to look each name up for each row.
+        return [row(*record) for record in records]
+    return [row(**dict(record)) for record in records]
+
+
+@lru_cache(maxsize=1024)
+def _fields(row: Callable[..., object]) -> tuple[str, ...] | None:
+    """Return what a row class takes by position, in order; None where that is not told or not all."""
+    if not is_dataclass(row) or any(field.kw_only or not field.init for field in fields(row)):
+        return None
+    return tuple(field.name for field in fields(row))
+
+
 class Tx:
     """One open transaction. Every statement is a literal: a built string does not type-check."""
 
@@ -131,7 +150,7 @@ class Tx:
     async def fetch_one(self, row: Callable[..., Row], sql: LiteralString, *args: object) -> Row | None:
         """Return the first row as a `row`, built by column name; None when there is none."""
         record = await self._driver.fetchrow(sql, *args)
-        return None if record is None else row(**dict(record))
+        return None if record is None else _build(row, [record])[0]
 
     async def fetch_all(
         self, row: Callable[..., Row], sql: LiteralString, *args: object, patience_s: int | None = None
@@ -142,8 +161,7 @@ class Tx:
         """
         if patience_s is not None:
             await self._driver.execute(SET_STATEMENT_TIMEOUT, f"{patience_s}s")
-        records = await self._driver.fetch(sql, *args, timeout=patience_s)
-        return [row(**dict(record)) for record in records]
+        return _build(row, await self._driver.fetch(sql, *args, timeout=patience_s))
 
     async def fetch_value(self, kind: type[T], sql: LiteralString, *args: object) -> T | None:
         """Return the first column of the first row, which must be a `kind` or null."""
