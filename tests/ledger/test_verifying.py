@@ -93,6 +93,7 @@ async def sealed(cluster: Cluster) -> AsyncIterator[Books]:
     targets = [Target(row["seq"], row["kind"], UUID(str(row["subject_id"]))) for row in rows]
     yield Books(database, db, targets)
     await db.close()
+    await cluster.drop(database)
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
@@ -154,6 +155,7 @@ async def chain(cluster: Cluster) -> AsyncIterator[Books]:
         rows = await connection.fetch("SELECT seq, kind, subject_id FROM ledger.seals ORDER BY seq")
     yield Books(database, db, [Target(row["seq"], row["kind"], UUID(str(row["subject_id"]))) for row in rows])
     await db.close()
+    await cluster.drop(database)
 
 
 async def alter(books: Books, sql: str) -> None:

@@ -34,6 +34,7 @@ async def fresh(cluster: Cluster, auth: Auth) -> AsyncIterator[Api]:
         await book_openings(api)
         yield api
         await api.books.check()
+    await cluster.drop(database)
 
 
 @pytest.fixture

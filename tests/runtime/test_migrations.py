@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ THIRD = Migration("20260101000300", "create_b", "CREATE TABLE public.b (id int);
 
 
 @pytest.fixture
-async def bare(cluster: Cluster) -> Database:
-    return await cluster.bare_database()
+async def bare(cluster: Cluster) -> AsyncIterator[Database]:
+    made = await cluster.bare_database()
+    yield made
+    await cluster.drop(made)
 
 
 async def apply(database: Database, *local: Migration) -> Plan:

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,6 +47,8 @@ async def cluster(postgres_server: EmbeddedPostgres) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-async def database(cluster: Cluster) -> Database:
+async def database(cluster: Cluster) -> AsyncIterator[Database]:
     """A migrated database of the module's own. Tests commit, make their own savers, delete nothing."""
-    return await cluster.migrated_database()
+    made = await cluster.migrated_database()
+    yield made
+    await cluster.drop(made)

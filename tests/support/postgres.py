@@ -61,7 +61,7 @@ class Database:
 
 
 class Cluster:
-    """The test server: makes databases, bare or migrated. They go when the server does."""
+    """The test server: makes databases, bare or migrated. Those that nobody drops go when the server does."""
 
     def __init__(self, server: EmbeddedPostgres) -> None:
         self.server = server
@@ -76,6 +76,11 @@ class Cluster:
     async def migrated_database(self) -> Database:
         """Make a database with every migration applied, by copying the template."""
         return await self._create(TEMPLATE)
+
+    async def drop(self, database: Database) -> None:
+        """Take a database away, with whoever is still connected: what it took on the disk serves the next one."""
+        async with Database(self.server, "postgres").connected("supabase_admin") as connection:
+            await connection.execute(f"DROP DATABASE {database.name} WITH (FORCE)")
 
     async def make_template(self) -> None:
         """Migrate one database as `postgres`, the way an operator would."""
