@@ -24,6 +24,7 @@ from zanari_api.daraja.errors import (
 from zanari_api.daraja.limiter import Limiter
 from zanari_api.daraja.observing import GROUPS, CallOutcome, Group, Observer
 from zanari_api.kit.clock import Clock
+from zanari_api.runtime import trust
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class Transport:
         self._exchange_timeout_s = config.exchange_timeout_s
         self._http = httpx.AsyncClient(
             base_url=config.base_url,
+            verify=trust.authorities(),
             timeout=httpx.Timeout(
                 config.read_timeout_s, connect=config.connect_timeout_s, pool=config.connect_timeout_s
             ),

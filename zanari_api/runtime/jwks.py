@@ -11,6 +11,7 @@ from jwt import PyJWK, PyJWTError
 from pydantic import BaseModel
 
 from zanari_api.kit.errors import Unavailable
+from zanari_api.runtime import trust
 
 FRESH_S: Final = 600.0
 """How long a key set is used before it is asked for again; a key that was withdrawn ends within this."""
@@ -45,7 +46,7 @@ class KeySet:
     def __init__(self, url: str, *, unknown_kid_pause_s: float = UNKNOWN_KID_PAUSE_S) -> None:
         self._url = url
         self._unknown_kid_pause_s = unknown_kid_pause_s
-        self._http = httpx.AsyncClient(timeout=TIMEOUT_S)
+        self._http = httpx.AsyncClient(timeout=TIMEOUT_S, verify=trust.authorities())
         self._keys: dict[str, PyJWK] | None = None
         self._fetched_at = -FRESH_S
         self._tried_at = -FRESH_S

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from zanari_api.kit.clock import utc_now
 from zanari_api.kit.errors import Refusal
+from zanari_api.runtime import trust
 from zanari_api.runtime.jwks import AuthUnavailable
 
 TIMEOUT_S: Final = 3.0
@@ -61,7 +62,7 @@ class SessionChecker:
         self._url = f"{auth_url}/user"
         self._api_key = api_key
         self._clock = clock
-        self._http = httpx.AsyncClient(timeout=timeout_s)
+        self._http = httpx.AsyncClient(timeout=timeout_s, verify=trust.authorities())
 
     async def ensure_live(self, token: str, *, saver_id: UUID) -> None:
         """Return only when Auth itself says now that `token` is of a session of this saver's.

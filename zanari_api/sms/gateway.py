@@ -11,6 +11,8 @@ from uuid import UUID
 
 import httpx
 
+from zanari_api.runtime import trust
+
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 10
 EXCHANGE_TIMEOUT_S: Final = 15
@@ -50,6 +52,7 @@ class SmsGateway:
         self._url = url
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {token}"},
+            verify=trust.authorities(),
             timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
             # A redirect would take the token and the number somewhere else.
