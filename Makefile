@@ -12,9 +12,10 @@ BIN := $(VENV)/bin
 SQUAWK := $(BIN)/squawk supabase/migrations/*.sql
 # Where money is counted, next to nothing may go untested.
 MONEY := */ledger/*,*/roundups/*,*/deposits/*,*/payouts/*,*/mpesa/*,*/goals/*
-# Each process of the tests brings a Postgres of its own; a file stays within one.
+# Each process of the tests brings a Postgres of its own; a file stays within one. They come in the tree's order: the
+# most tests first, as xdist has it, would leave the journeys to the end, few and long, and one process without work.
 JOBS ?= 2
-IN_PARALLEL := --numprocesses=$(JOBS) --dist=loadfile
+IN_PARALLEL := --numprocesses=$(JOBS) --dist=loadfile --no-loadscope-reorder
 OLDER_POSTGRES := 15 17
 ON_OLDER_POSTGRES := tests/ledger tests/database tests/runtime/test_migrations.py
 
