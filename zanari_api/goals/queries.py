@@ -9,12 +9,15 @@ from uuid import UUID
 from zanari_api.goals.rows import GoalRow
 from zanari_api.runtime.db import Tx
 
+# LIMIT has the balance of each goal looked up: before the first ANALYZE, Postgres would read all balances instead.
 LIST_GOALS: Final[LiteralString] = """
     SELECT g.saver_id, g.id, g.account_id, g.name, g.emoji, g.description, g.target_cents, g.due_on, g.priority,
            g.allocation_percent, g.status, g.letter, g.locked_until, g.is_default, g.created_at,
            b.balance_cents AS saved_cents
       FROM savings.goals AS g
-      JOIN ledger.balances AS b ON b.account_id = g.account_id
+     CROSS JOIN LATERAL (
+               SELECT x.balance_cents FROM ledger.balances AS x WHERE x.account_id = g.account_id LIMIT 1
+           ) AS b
      WHERE g.saver_id = ANY ($1::uuid[]) AND g.status <> 'deleted'
      ORDER BY g.saver_id, g.is_default, g.priority, g.created_at, g.id
 """

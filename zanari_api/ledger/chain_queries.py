@@ -11,6 +11,7 @@ from zanari_api.runtime.db import Tx
 FIRST_ID: Final = UUID(int=0)
 
 # What was sealed is read beside its seal, field by field as Postgres sends it. ledger.chain says what a digest is of.
+# LIMIT has the account of each entry looked up: Postgres might read all accounts for each page of seals instead.
 LIST_SEALED: Final[LiteralString] = """
     SELECT s.seq, s.kind, s.subject_id, s.digest, s.hash, timestamptz_send(s.sealed_at) AS sealed_at, r.fields, r.parts
       FROM ledger.seals AS s
@@ -32,7 +33,12 @@ LIST_SEALED: Final[LiteralString] = """
                                      ] ORDER BY e.id
                                  )
                             FROM ledger.entries AS e
-                            LEFT JOIN ledger.accounts AS a ON a.id = e.account_id
+                            LEFT JOIN LATERAL (
+                                      SELECT x.kind, x.normal_side, x.currency, x.saver_id, x.shortcode, x.float_account
+                                        FROM ledger.accounts AS x
+                                       WHERE x.id = e.account_id
+                                       LIMIT 1
+                                 ) AS a ON true
                            WHERE e.transfer_id = t.id
                       ), '{}') AS parts
                  FROM ledger.transfers AS t

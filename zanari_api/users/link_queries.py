@@ -9,10 +9,11 @@ from zanari_api.kit.ids import new_id
 from zanari_api.runtime.db import Tx
 
 # The default first: the number chosen last, or where none was chosen, the one linked first.
+# Still linked: said so that it is looked up by saver, and never in the index of what all savers have linked.
 LIST_LINKED: Final[LiteralString] = """
     SELECT id, msisdn, blind_index, proven_by, linked_at
       FROM savings.mpesa_accounts
-     WHERE saver_id = $1 AND unlinked_at IS NULL
+     WHERE saver_id = $1 AND coalesce(unlinked_at, 'infinity') = 'infinity'
      ORDER BY made_default_at DESC NULLS LAST, linked_at, id
 """
 

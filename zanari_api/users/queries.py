@@ -67,10 +67,11 @@ END_LINK: Final[LiteralString] = """
      WHERE saver_id = $1 AND id = $2 AND unlinked_at IS NULL
 """
 
+# Still linked: said so that it is looked up by saver, and never in the index of what all savers have linked.
 FIND_NEWEST_NUMBER: Final[LiteralString] = """
     SELECT id, msisdn
       FROM savings.mpesa_accounts
-     WHERE saver_id = $1 AND unlinked_at IS NULL
+     WHERE saver_id = $1 AND coalesce(unlinked_at, 'infinity') = 'infinity'
      ORDER BY linked_at DESC, id DESC
      LIMIT 1
 """
