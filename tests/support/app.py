@@ -14,16 +14,18 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+import stamina
 from fastapi import FastAPI
 from pydantic import SecretStr
 
 from tests.support.books import Books
-from tests.support.clock import SettableClock
+from tests.support.clock import HurriedClock, SettableClock
 from tests.support.daraja import certificate_pem
 from tests.support.loopback import kept_port, served
 from tests.support.postgres import Database
 from tests.support.savers import Saver, answered, kes, new_phone, new_receipt
 from zanari_api.assembly import Stead
+from zanari_api.daraja.session import ATTEMPTS
 from zanari_api.kit.clock import EAT
 from zanari_api.main import create_app
 from zanari_api.mpesa.signature import sign
@@ -51,6 +53,9 @@ INITIATOR_NAME: Final = "zanari"
 INITIATOR_PASSWORD: Final = "the initiator's password"
 WEBHOOK_SECRET: Final = "a webhook secret of the tests"
 ROUNDS_MAX: Final = 50
+HURRIED_TIMES: Final = 5
+"""How much sooner the service looks again for an answer; what its Safaricom is late by stays as it is."""
+
 PII_KEYS: Final = "tests:" + base64.b64encode(bytes(range(32))).decode()
 
 
@@ -235,7 +240,10 @@ async def saver(api: Api) -> Saver:
 
 @asynccontextmanager
 async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
-    """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP."""
+    """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP.
+
+    The service looks again sooner than it would, and asks again without the pause before it.
+    """
     clock, kept = SettableClock(), kept_port()
     port = kept.getsockname()[1]
     emulator = SafaricomEmulator(
@@ -248,24 +256,27 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
         delays=Delays.none(),
     )
     handsets = SmsEmulator()
-    async with serving(emulator) as safaricom_url, served(handsets.app()) as sms_url:
-        at = {
-            "sms_gateway_url": sms_url + SMS_PATH,
-            "sms_gateway_token": SecretStr(SMS_TOKEN),
-            "mpesa_base_url": safaricom_url,
-            "mpesa_certificate": emulator.certificate_pem,
-            "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
-        }
-        complete = settings_for(database, **{**at, **settings})
-        app = create_app(complete, stead=Stead(ISSUER, auth.auth_url), clock=clock)
-        transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
-        async with (
-            app.router.lifespan_context(app),
-            served(app, on=kept),
-            httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
-        ):
-            books = Books(app.state.runtime.database)
-            yield Api(app, client, database, auth, books, emulator, handsets, clock, variables_of(complete))
+    with stamina.set_testing(True, attempts=ATTEMPTS, cap=True):
+        async with serving(emulator) as safaricom_url, served(handsets.app()) as sms_url:
+            at = {
+                "sms_gateway_url": sms_url + SMS_PATH,
+                "sms_gateway_token": SecretStr(SMS_TOKEN),
+                "mpesa_base_url": safaricom_url,
+                "mpesa_certificate": emulator.certificate_pem,
+                "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
+            }
+            complete = settings_for(database, **{**at, **settings})
+            hurried = HurriedClock(clock, times=HURRIED_TIMES)
+            app = create_app(complete, stead=Stead(ISSUER, auth.auth_url), clock=hurried)
+            transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
+            async with (
+                app.router.lifespan_context(app),
+                served(app, on=kept),
+                httpx.AsyncClient(transport=transport, base_url="http://zanari.test") as client,
+            ):
+                books = Books(app.state.runtime.database)
+                told = variables_of(complete)
+                yield Api(app, client, database, auth, books, emulator, handsets, clock, told)
 
 
 def settings_for(database: Database, **overrides: object) -> Settings:

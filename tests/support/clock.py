@@ -17,3 +17,17 @@ class SettableClock(Clock):
     def advance(self, by: timedelta | None = None, **parts: int) -> None:
         """Move on by a duration, or by `minutes=`, `hours=`, `days=`, `seconds=`."""
         self._ahead += by or timedelta(**parts)
+
+
+class HurriedClock(Clock):
+    """The same time for a service that looks again and again whether something has come: it looks sooner."""
+
+    def __init__(self, clock: Clock, *, times: int) -> None:
+        self._clock = clock
+        self._times = times
+
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._clock.sleep(seconds / self._times)
