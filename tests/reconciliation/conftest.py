@@ -39,7 +39,7 @@ async def fresh(cluster: Cluster, auth: Auth) -> AsyncIterator[Api]:
 
 @pytest.fixture
 def parts(fresh: Api) -> Reconciling:
-    return replace(fresh.app.state.parts.reconciling(), answer_within=timedelta(seconds=2))
+    return replace(fresh.app.state.parts.reconciling(), answer_within=timedelta(seconds=5))
 
 
 @pytest.fixture

@@ -53,8 +53,8 @@ INITIATOR_NAME: Final = "zanari"
 INITIATOR_PASSWORD: Final = "the initiator's password"
 WEBHOOK_SECRET: Final = "a webhook secret of the tests"
 ROUNDS_MAX: Final = 50
-HURRIED_TIMES: Final = 5
-"""How much sooner the service looks again for an answer; what its Safaricom is late by stays as it is."""
+HURRIED_TIMES: Final = 10
+"""How much faster the service waits, above all for an answer; what its Safaricom is late by stays as it is."""
 
 PII_KEYS: Final = "tests:" + base64.b64encode(bytes(range(32))).decode()
 
@@ -242,7 +242,7 @@ async def saver(api: Api) -> Saver:
 async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
     """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP.
 
-    The service looks again sooner than it would, and asks again without the pause before it.
+    The service waits faster than it would, and asks again without the pause before it.
     """
     clock, kept = SettableClock(), kept_port()
     port = kept.getsockname()[1]
