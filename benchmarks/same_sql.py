@@ -29,12 +29,13 @@ API_LOGIN = "zanari_bench_api"
 PGBENCH = shutil.which("pgbench", path="/usr/lib/postgresql/15/bin:" + os.environ["PATH"])
 
 # The login takes the role by itself and keeps nothing back: what the service says in one round trip with BEGIN,
-# pgbench has to say in a statement of its own, with the random number.
+# pgbench has to say in a statement of its own, with the random number. Plans are reused as the service has it.
 PREPARE = f"""
     DO $$ BEGIN
         IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SYSTEM_LOGIN}') THEN
             CREATE ROLE {SYSTEM_LOGIN} LOGIN IN ROLE zanari_system;
             ALTER ROLE {SYSTEM_LOGIN} SET role TO zanari_system;
+            ALTER ROLE {SYSTEM_LOGIN} SET plan_cache_mode TO force_generic_plan;
             CREATE ROLE {API_LOGIN} LOGIN IN ROLE zanari_api;
             ALTER ROLE {API_LOGIN} SET role TO zanari_api;
         END IF;

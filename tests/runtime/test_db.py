@@ -90,6 +90,20 @@ async def test_a_transaction_has_its_role_and_its_saver_and_the_next_one_has_nei
             assert await tx.fetch_value(str, who) == "zanari_system "
 
 
+async def test_a_transaction_plans_for_its_own_arguments_unless_plans_are_to_be_reused(db: Database) -> None:
+    how = "SHOW plan_cache_mode"
+    for _ in range(5):
+        async with db.transaction(Role.SYSTEM, reuse_plans=True) as tx:
+            assert await tx.fetch_value(str, how) == "force_generic_plan"
+        async with db.transaction(Role.SYSTEM) as tx:
+            assert await tx.fetch_value(str, how) == "auto"
+
+    async def ask(tx: Tx) -> str | None:
+        return await tx.fetch_value(str, how)
+
+    assert await db.unit_of_work(ask, role=Role.SYSTEM, reuse_plans=True) == "force_generic_plan"
+
+
 async def test_a_saver_sees_their_own_rows_only_and_nobody_sees_none(db: Database) -> None:
     mine, theirs = uuid4(), uuid4()
     for saver_id in (mine, theirs):
@@ -327,10 +341,20 @@ async def test_rows_are_built_by_column_name(db: Database) -> None:
             Pair(1, 1),
             Pair(2, 4),
         ]
+        assert await tx.fetch_all(Pair, "SELECT 2 AS second, 1 AS first") == [Pair(1, 2)]
+        assert await tx.fetch_one(NamedPair, "SELECT 1 AS first, 2 AS second") == NamedPair(first=1, second=2)
+        with pytest.raises(TypeError):
+            await tx.fetch_one(Pair, "SELECT 1 AS first, 2 AS other")
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPair:
     first: int
     second: int
 

@@ -31,7 +31,9 @@ def batcher_of(
         async def work(tx: Tx) -> list[Recorded]:
             return await receive_spends(tx, records, index=now.keys.index, policy=now.policy)
 
-        return await database.unit_of_work(work, role=Role.SYSTEM, lock_patience_ms=LOCK_PATIENCE_MS)
+        return await database.unit_of_work(
+            work, role=Role.SYSTEM, lock_patience_ms=LOCK_PATIENCE_MS, reuse_plans=True
+        )
 
     batcher: SpendBatcher = Batcher(
         receive, is_outage=_is_outage, on_batch=metrics.webhook_batch_size.observe

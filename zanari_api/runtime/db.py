@@ -275,11 +275,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(
-        self, role: Role, saver_id: UUID | None = None, *, lock_patience_ms: int | None = None
+        self,
+        role: Role,
+        saver_id: UUID | None = None,
+        *,
+        lock_patience_ms: int | None = None,
+        reuse_plans: bool = False,
     ) -> AsyncGenerator[Tx, None]:
         """Open a READ COMMITTED transaction as `role`, for `saver_id` where row level security needs one.
 
         `lock_patience_ms` bounds the wait for each lock; without it a statement's own limit does.
+        `reuse_plans` has Postgres plan each statement for all arguments, once: for what runs so often that planning
+        it for each call's own arguments costs as much as running it.
 
         Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when the
         database cannot be reached, or goes away meanwhile, or is held.
@@ -291,12 +298,13 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailable("The database pool is not open.")
         patience = "" if lock_patience_ms is None else f" SET LOCAL lock_timeout = {lock_patience_ms:d};"
+        plans = " SET LOCAL plan_cache_mode = force_generic_plan;" if reuse_plans else ""
         try:
             async with self._lent(self._pool) as connection:
                 try:
                     # The only built SQL text: an enum member, a UUID and a number, none of which can carry a quote.
                     await connection.execute(
-                        f"BEGIN; SET LOCAL ROLE {role.value};{patience}"
+                        f"BEGIN; SET LOCAL ROLE {role.value};{patience}{plans}"
                         f" SELECT set_config('zanari.saver_id', '{saver_id or ''}', true)"
                     )
                     tx = Tx(cast("_Driver", cast("object", connection)))
@@ -339,6 +347,7 @@ class Database:
         role: Role,
         saver_id: UUID | None = None,
         lock_patience_ms: int | None = None,
+        reuse_plans: bool = False,
     ) -> T:
         """Run `work` in one transaction and return what it returned, after the commit.
 
@@ -347,7 +356,9 @@ class Database:
         """
         for attempt in range(1, RERUNS_MAX + 1):
             try:
-                async with self.transaction(role, saver_id, lock_patience_ms=lock_patience_ms) as tx:
+                async with self.transaction(
+                    role, saver_id, lock_patience_ms=lock_patience_ms, reuse_plans=reuse_plans
+                ) as tx:
                     return await work(tx)
             except CLASHES:
                 if attempt == RERUNS_MAX:
