@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,6 +18,7 @@ READY: Final = ord("Z")
 """What the server ends every answer with (ReadyForQuery): one a round trip, and one when a client has come in."""
 
 START_TIMEOUT_S: Final = 10
+STOP_TIMEOUT_S: Final = 10
 
 
 @dataclass(slots=True)
@@ -53,30 +55,28 @@ def wire(dsn: str, *, each_way_s: float = 0) -> Generator[Wire, None, None]:
     """Lay a wire in front of the server that `dsn` leads to, for as long as the block runs. TLS does not go over it."""
     listener = socket.create_server(("127.0.0.1", 0))
     made = Wire(_near(dsn, listener.getsockname()[1]))
-    loop = asyncio.new_event_loop()
-    started = threading.Event()
-    stopping = asyncio.Event()
+    started: Future[Callable[[], object]] = Future()
 
     async def run() -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(
             lambda near, back: _connect(dsn, made, each_way_s, near, back), sock=listener
         )
-        started.set()
+        started.set_result(lambda: loop.call_soon_threadsafe(stopping.set))
         await stopping.wait()
         server.close()
-        for task in asyncio.all_tasks() - {asyncio.current_task()}:
-            task.cancel()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(run()), name="wire", daemon=True)
+    # `asyncio.run` also waits until what is under way when it ends has been cancelled.
+    thread = threading.Thread(target=lambda: asyncio.run(run()), name="wire", daemon=True)
     thread.start()
-    if not started.wait(START_TIMEOUT_S):
-        raise TimeoutError("the wire does not start")
+    stop = started.result(START_TIMEOUT_S)
     try:
         yield made
     finally:
-        loop.call_soon_threadsafe(stopping.set)
-        thread.join(START_TIMEOUT_S)
-        loop.close()
+        stop()
+        thread.join(STOP_TIMEOUT_S)
+        if thread.is_alive():
+            raise TimeoutError("the wire does not stop")
 
 
 def _near(dsn: str, port: int) -> str:
