@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -112,7 +112,7 @@ async def standing(*, savers: int) -> AsyncGenerator[Stand, None]:
     with tempfile.TemporaryDirectory(prefix="zanari-bench-") as folder:
         home = Path(folder) / HOME
         made = secrets.load_or_make(home)
-        with EmbeddedPostgres(Path(folder) / "postgres") as server:
+        with EmbeddedPostgres(Path(folder) / "postgres") as server, ExitStack() as stack:
             await prepare(server, DATABASE)
             with socket.create_server(("127.0.0.1", 0)) as free:
                 port = free.getsockname()[1]
@@ -120,12 +120,16 @@ async def standing(*, savers: int) -> AsyncGenerator[Stand, None]:
             settings = {
                 "PORT": str(port),
                 "DATABASE_URL": server.dsn(DATABASE, "zanari_service"),
-                "LOG_LEVEL": "WARNING",
                 "RATE_LIMIT_SAVER": many,
                 "RATE_LIMIT_ADDRESS": many,
             }
+            # As much is logged as in production, to a file as a container's output goes to one.
+            log = stack.enter_context((Path(folder) / "api.log").open("wb"))
             api = subprocess.Popen(  # noqa: ASYNC220 (nothing is measured yet)
-                [sys.executable, "-m", "zanari_api", "serve"], cwd=folder, env={**os.environ, **settings}
+                [sys.executable, "-m", "zanari_api", "serve"],
+                cwd=folder,
+                env={**os.environ, **settings},
+                stdout=log,
             )
             try:
                 await anyio.to_thread.run_sync(_until_ready, port)
