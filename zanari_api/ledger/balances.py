@@ -9,9 +9,18 @@ from zanari_api.runtime.db import Tx
 
 FIND_BALANCE: Final[LiteralString] = "SELECT ledger.balance($1)"
 
+# A saver's account has a row with its balance. Only for the others the function is called: each call of it costs as
+# much as ten such rows.
 LIST_BALANCES: Final[LiteralString] = """
-    SELECT x.account_id, ledger.balance(x.account_id) AS balance_cents
+    SELECT x.account_id, coalesce(held.balance_cents, ledger.balance(x.account_id)) AS balance_cents
       FROM unnest($1::uuid[]) AS x (account_id)
+      LEFT JOIN LATERAL (
+                SELECT CASE a.normal_side WHEN 'debit' THEN -b.balance_cents ELSE b.balance_cents END AS balance_cents
+                  FROM ledger.balances AS b
+                  JOIN ledger.accounts AS a ON a.id = b.account_id
+                 WHERE b.account_id = x.account_id
+                 LIMIT 1
+           ) AS held ON true
 """
 
 TAKE_SNAPSHOTS: Final[LiteralString] = "SELECT ledger.take_snapshots()"
