@@ -40,7 +40,9 @@ async def take_in(
     When this returns, it is on disk. Raises DatabaseUnavailable or TryAgain when it is not.
     """
     try:
-        return await database.unit_of_work(lambda tx: receive(tx, delivery, intake=intake), role=Role.SYSTEM)
+        return await database.unit_of_work(
+            lambda tx: receive(tx, delivery, intake=intake), role=Role.SYSTEM, reuse_plans=True
+        )
     except DatabaseUnavailable:
         raise
     except Exception as error:  # noqa: BLE001 (logged below; whatever it is, the callback must not be lost)
