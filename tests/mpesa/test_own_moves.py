@@ -133,7 +133,8 @@ async def test_another_amount_for_one_receipt_is_a_break_once(api: Api, saver: S
         await api.pay_in(12_000, account_reference=saver.member_code, receipt=receipt)
     assert await breaks() == [("receipt_amount_differs", 2_000)]
     await api.alter(
-        "UPDATE mpesa.breaks SET closed_at = now(), closed_because = 'seen' WHERE kind = 'receipt_amount_differs'"
+        "UPDATE mpesa.breaks SET closed_at = $1, closed_because = 'seen' WHERE kind = 'receipt_amount_differs'",
+        api.clock.now(),
     )
     await api.pay_in(12_000, account_reference="rent", receipt=receipt)
     assert await breaks() == []

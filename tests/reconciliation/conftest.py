@@ -24,7 +24,8 @@ Reconcile = Callable[..., Awaitable[Report]]
 async def fresh(cluster: Cluster, auth: Auth) -> AsyncIterator[Api]:
     """A service with a database and an emulator of its own: the openings are booked, so the books begin as one."""
     database = await cluster.migrated_database()
-    async with support._serving(database, auth) as api:
+    # What is late here is late by the second, and so is the waiting for it.
+    async with support._serving(database, auth, times=1) as api:
         # Answers seldom overtake the replies to their questions; a test that wants it says so.
         api.emulator.delays.process_s = 0.05
         parts = api.app.state.parts
@@ -39,7 +40,7 @@ async def fresh(cluster: Cluster, auth: Auth) -> AsyncIterator[Api]:
 
 @pytest.fixture
 def parts(fresh: Api) -> Reconciling:
-    return replace(fresh.app.state.parts.reconciling(), answer_within=timedelta(seconds=5))
+    return replace(fresh.app.state.parts.reconciling(), answer_within=timedelta(seconds=2))
 
 
 @pytest.fixture

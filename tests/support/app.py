@@ -239,10 +239,12 @@ async def saver(api: Api) -> Saver:
 
 
 @asynccontextmanager
-async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncGenerator[Api, None]:
+async def _serving(
+    database: Database, auth: Auth, *, times: int = HURRIED_TIMES, **settings: object
+) -> AsyncGenerator[Api, None]:
     """Run a service and, beside it, an emulator of Safaricom that answers at once and calls back over HTTP.
 
-    The service waits faster than it would, and asks again without the pause before it.
+    The service waits so many `times` faster than it would, and asks again without the pause before it.
     """
     clock, kept = SettableClock(), kept_port()
     port = kept.getsockname()[1]
@@ -266,7 +268,7 @@ async def _serving(database: Database, auth: Auth, **settings: object) -> AsyncG
                 "mpesa_callback_base_url": f"http://127.0.0.1:{port}",
             }
             complete = settings_for(database, **{**at, **settings})
-            hurried = HurriedClock(clock, times=HURRIED_TIMES)
+            hurried = HurriedClock(clock, times=times)
             app = create_app(complete, stead=Stead(ISSUER, auth.auth_url), clock=hurried)
             transport = httpx.ASGITransport(app, client=("198.51.100.7", 40000))
             async with (
