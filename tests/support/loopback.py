@@ -13,7 +13,8 @@ from uvicorn.server import ServerState
 
 def kept_port() -> socket.socket:
     """Return a socket with a port of its own, which nobody else can take before the server listens on it."""
-    kept = socket.socket()
+    # asyncio sends small answers at once only where it is told that this is TCP; else each waits for 40 ms.
+    kept = socket.socket(proto=socket.IPPROTO_TCP)
     kept.bind(("127.0.0.1", 0))
     return kept
 
