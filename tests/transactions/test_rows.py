@@ -111,7 +111,7 @@ async def test_a_row_that_waited_for_its_saver_is_dated_when_it_was_written(api:
     async with api.database.connected("supabase_admin") as holder, holder.transaction():
         await holder.execute("SELECT FROM savings.savers WHERE saver_id = $1 FOR NO KEY UPDATE", saver.id)
         told = asyncio.create_task(saver.spend(14_700))
-        await asyncio.sleep(0.5)
+        await api.until_a_statement_waits()
         released_at = await holder.fetchval("SELECT clock_timestamp()")
     await told
     assert len(await saver.feed(updated_since=released_at.isoformat())) == 1
