@@ -61,6 +61,18 @@ def test_a_line_says_when_what_and_where(written: Written) -> None:
     }
 
 
+def test_a_version_that_is_a_commit_is_told_as_it_is() -> None:
+    commit, stream = "1d7b9bc7cc53" + "0a" * 14, io.BytesIO()
+    logs.configure(level="info", environment="staging", version=commit, stream=stream)
+    try:
+        log.info("goal_created", version="another", time="yesterday", service="theirs")
+    finally:
+        structlog.reset_defaults()
+    line = orjson.loads(stream.getvalue())
+    assert (line["version"], line["service"]) == (commit, "zanari")
+    assert line["time"] != "yesterday"
+
+
 def test_each_event_is_one_line_whatever_it_holds(written: Written) -> None:
     log.warning(
         "odd_values_seen", text="two\nlines", big=2**80, number=float("nan"), object=object(), what={1: (2,)}

@@ -15,7 +15,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from zanari_api.kit.errors import Problem
-from zanari_api.runtime.redaction import redact_event, redact_text
+from zanari_api.runtime.redaction import redact_event
 
 SERVICE: Final = "zanari"
 FRAMES_MAX: Final = 30
@@ -131,14 +131,12 @@ def _template(record: logging.LogRecord) -> str:
 
 
 def _identify(identity: Identity) -> Processor:
-    said = {
-        "service": SERVICE,
-        "environment": redact_text(identity.environment),
-        "version": redact_text(identity.version),
-    }
+    said = redact_event(
+        None, "", {"service": SERVICE, "environment": identity.environment, "version": identity.version}
+    )
 
     def identify(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        event |= said
+        event.update(said)
         return event
 
     return identify
