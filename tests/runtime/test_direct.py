@@ -130,8 +130,8 @@ async def test_both_ways_refuse_too_large_a_body_and_another_method(
     assert counter.ways == []
 
 
-def test_an_endpoint_that_no_plain_path_leads_to_is_a_mistake(metrics: Metrics, counter: Counter) -> None:
+def test_an_endpoint_that_no_plain_path_leads_to_is_a_mistake(counter: Counter) -> None:
     app = FastAPI()
     app.get("/spends/{name}")(counter.count)
     with pytest.raises(LookupError):
-        ServeDirectly(app, routes=direct_routes(app, counter.count), metrics=metrics)
+        direct_routes(app, counter.count)

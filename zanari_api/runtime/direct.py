@@ -4,7 +4,7 @@ A route that is served directly stays declared to the framework like any other: 
 document, its template in logs and metrics, and its answers to other methods. What differs is the way a request takes.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,25 +33,26 @@ class DirectRoute:
     endpoint: Endpoint
 
 
-def direct_routes(app: FastAPI, endpoint: Endpoint) -> Iterator[DirectRoute]:
-    """Return how `app` declares this endpoint."""
-    for context in iter_route_contexts(app.routes):
-        if context.endpoint == endpoint and context.path_format is not None and not context.param_convertors:
-            for method in sorted(context.methods or ()):
-                yield DirectRoute(method, context.path_format, endpoint)
+def direct_routes(app: FastAPI, endpoint: Endpoint) -> tuple[DirectRoute, ...]:
+    """Return how `app` declares this endpoint. Raises LookupError where no path without parameters leads to it."""
+    routes = tuple(
+        DirectRoute(method, context.path_format, endpoint)
+        for context in iter_route_contexts(app.routes)
+        if context.endpoint == endpoint and context.path_format is not None and not context.param_convertors
+        for method in sorted(context.methods or ())
+    )
+    if not routes:
+        # It would be served all the same, but slowly.
+        raise LookupError("no route to serve directly")
+    return routes
 
 
 class ServeDirectly:
     """Hands a request for one of `routes` to its endpoint, and every other to the framework. The innermost layer."""
 
-    def __init__(self, app: ASGIApp, *, routes: Iterator[DirectRoute], metrics: Metrics) -> None:
-        """Raise LookupError when there is no route: it would be served all the same, but slowly."""
+    def __init__(self, app: ASGIApp, *, routes: Sequence[DirectRoute], metrics: Metrics) -> None:
         self._app = app
-        self._routes: Mapping[tuple[str, str], DirectRoute] = {
-            (route.method, route.path_format): route for route in routes
-        }
-        if not self._routes:
-            raise LookupError("no route to serve directly")
+        self._routes = {(route.method, route.path_format): route for route in routes}
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
