@@ -66,8 +66,16 @@ def wire(dsn: str, *, each_way_s: float = 0) -> Generator[Wire, None, None]:
         await stopping.wait()
         server.close()
 
-    # `asyncio.run` also waits until what is under way when it ends has been cancelled.
-    thread = threading.Thread(target=lambda: asyncio.run(run()), name="wire", daemon=True)
+    def serve() -> None:
+        try:
+            # This also waits until what is under way when it ends has been cancelled.
+            asyncio.run(run())
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+
+    thread = threading.Thread(target=serve, name="wire", daemon=True)
     thread.start()
     stop = started.result(START_TIMEOUT_S)
     try:
