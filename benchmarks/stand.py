@@ -120,6 +120,7 @@ async def standing(*, savers: int) -> AsyncGenerator[Stand, None]:
             settings = {
                 "PORT": str(port),
                 "DATABASE_URL": server.dsn(DATABASE, "zanari_service"),
+                "LOG_LEVEL": "INFO",
                 "RATE_LIMIT_SAVER": many,
                 "RATE_LIMIT_ADDRESS": many,
             }
