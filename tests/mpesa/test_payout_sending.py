@@ -16,6 +16,7 @@ from tests.support.payouts import (
     in_flight_cents,
     open_breaks,
     payer,
+    results_after_replies,
     until_it_ends,
     withdrawing,
 )
@@ -119,7 +120,8 @@ async def test_a_float_that_is_too_low_queues_and_is_tried_again_each_minute(api
         assert len(await payout.events()) == 2
     finally:
         await move_float(api, free - 50_400, receipt="REFILL0001", back=True)
-    assert await until_it_ends(payout) == "settled"
+    with results_after_replies(api):
+        assert await until_it_ends(payout) == "settled"
     assert await payout.steps() == ["requested", "queued", "submitting", "submitted", "settled"]
 
 

@@ -13,6 +13,7 @@ from tests.support.payouts import (
     assert_nothing_is_in_flight,
     in_flight_cents,
     payer,
+    results_after_replies,
     until_it_ends,
     withdraw,
     withdrawing,
@@ -50,7 +51,8 @@ async def test_a_withdrawal_is_set_aside_sent_once_and_paid(api: Api) -> None:
     assert await in_flight_cents(api) == 50_000
     assert (await payout.feed_row())["status"] == "pending"
 
-    await api.work()
+    with results_after_replies(api):
+        await api.work()
 
     paid = await payout.read()
     assert paid["state"] == "settled"

@@ -4,11 +4,15 @@ import asyncio
 import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+STOP_TIMEOUT_S: Final = 30
+"""As long as the slowest answer of a test may take; what hangs longer fails there, and not somewhere else."""
 
 
 def kept_port() -> socket.socket:
@@ -39,5 +43,6 @@ async def served(app: ASGIApp, *, on: socket.socket | None = None) -> AsyncGener
         server.close()
         for connection in list(state.connections):
             connection.shutdown()
-        while state.tasks:
-            await asyncio.wait(state.tasks)
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            while state.tasks:
+                await asyncio.wait(state.tasks)

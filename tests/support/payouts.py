@@ -1,5 +1,7 @@
 """What tests do with payouts: savers who can withdraw, withdrawals with a PIN, what became of each, both books."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -147,6 +149,16 @@ async def open_breaks(payout: Withdrawing) -> set[str]:
         "SELECT kind FROM mpesa.breaks WHERE subject = $1 AND closed_at IS NULL", f"payout:{payout.id}"
     )
     return {row["kind"] for row in rows}
+
+
+@contextmanager
+def results_after_replies(api: Api) -> Iterator[None]:
+    """Have a result come after the reply to its request, as it mostly does; without a delay it may overtake it."""
+    api.emulator.delays.process_s = 0.05
+    try:
+        yield
+    finally:
+        api.emulator.delays.process_s = 0
 
 
 async def until_it_ends(payout: Withdrawing, *, hours: int = 3) -> str:
