@@ -61,12 +61,8 @@ CLAIM_RECEIPTS: Final[LiteralString] = """
     RETURNING role, receipt, saver_id
 """
 
-# Every role by name: the one index is by role first, and whoever leaves the role out reads all of it. In the text and
-# not as an argument, so that Postgres knows how few they are.
 FIND_RECEIPTS: Final[LiteralString] = """
-    SELECT role, receipt, saver_id
-      FROM mpesa.receipts
-     WHERE role IN ('deposit', 'payout', 'signed_spend', 'reversal', 'own_move') AND receipt = ANY ($1::text[])
+    SELECT role, receipt, saver_id FROM mpesa.receipts WHERE receipt = ANY ($1::text[])
 """
 
 
