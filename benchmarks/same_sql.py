@@ -36,6 +36,9 @@ PREPARE = f"""
             CREATE ROLE {SYSTEM_LOGIN} LOGIN IN ROLE zanari_system;
             ALTER ROLE {SYSTEM_LOGIN} SET role TO zanari_system;
             ALTER ROLE {SYSTEM_LOGIN} SET plan_cache_mode TO force_generic_plan;
+            ALTER ROLE {SYSTEM_LOGIN} SET enable_seqscan TO off;
+            ALTER ROLE {SYSTEM_LOGIN} SET enable_hashjoin TO off;
+            ALTER ROLE {SYSTEM_LOGIN} SET enable_mergejoin TO off;
             CREATE ROLE {API_LOGIN} LOGIN IN ROLE zanari_api;
             ALTER ROLE {API_LOGIN} SET role TO zanari_api;
         END IF;

@@ -15,8 +15,7 @@ ROWS: Final = 10_000
 """Of each table in which a saver has several rows."""
 
 # An id is that of its name: rows find each other by it without being looked up.
-BEGIN: Final = """
-    SET session_replication_role = replica;
+WORDS: Final = """
     CREATE SCHEMA filling;
     CREATE FUNCTION filling.id(name text) RETURNS uuid LANGUAGE sql IMMUTABLE RETURN md5(name)::uuid;
     CREATE FUNCTION filling.saver(n int) RETURNS uuid LANGUAGE sql IMMUTABLE
@@ -29,7 +28,7 @@ BEGIN: Final = """
         RETURN now() - interval '20 days' + n * interval '80 seconds';
 """
 
-END: Final = "DROP SCHEMA filling CASCADE; SET session_replication_role = DEFAULT"
+PAST_TRIGGERS: Final = "SET LOCAL session_replication_role = replica;"
 
 # Once for every saver.
 OF_SAVERS: Final = """
@@ -285,7 +284,22 @@ OF_EVENTS: Final = """
 
 
 async def fill(database: Database) -> None:
-    """Fill a migrated database in one transaction. Analyses nothing."""
-    script = BEGIN + OF_SAVERS + OF_EVENTS + END
+    """Fill a migrated database. Analyses nothing."""
+    await prepare(database)
+    await fill_prepared(database)
+    await _run(database, "DROP SCHEMA filling CASCADE")
+
+
+async def prepare(database: Database) -> None:
+    """Make the words that filling is written in. A schema that comes or goes has all sessions plan everything anew."""
+    await _run(database, WORDS)
+
+
+async def fill_prepared(database: Database) -> None:
+    """Fill in one transaction, by INSERT alone: no session hears of it, so that plans are kept as they were."""
+    await _run(database, PAST_TRIGGERS + OF_SAVERS + OF_EVENTS)
+
+
+async def _run(database: Database, script: str) -> None:
     async with database.connected("supabase_admin") as connection, connection.transaction():
         await connection.execute(script.replace("@SAVERS@", str(SAVERS)).replace("@ROWS@", str(ROWS)))

@@ -9,23 +9,26 @@ from uuid import UUID
 from zanari_api.roundups.collecting_rules import SMALLEST_THRESHOLD_CENTS
 from zanari_api.runtime.db import Tx
 
+# In no order: while the table is small, Postgres would rather read an index in that order than look receipts up.
 FIND_SPENDS_OF_RECEIPTS: Final[LiteralString] = """
     SELECT s.saver_id, s.id, s.receipt, s.source, s.kind, s.amount_cents, s.event_at, s.content_digest,
            s.outcome, s.round_up_cents, s.rule_version, s.answer::text AS answer, s.undone_at
       FROM savings.spends AS s
      WHERE s.receipt = ANY ($1::text[])
-     ORDER BY s.saver_id
 """
 
 # What counts against a cap is what is still meant to be saved: a reversal gives its part back.
 SUM_USED: Final[LiteralString] = """
-    SELECT s.saver_id, (s.event_at AT TIME ZONE 'Africa/Nairobi')::date AS day,
-           sum(s.round_up_cents - coalesce(s.undone_cents, 0))::bigint AS cents
-      FROM savings.spends AS s
-      JOIN unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS wanted (saver_id, since, until)
-        ON wanted.saver_id = s.saver_id AND s.event_at >= wanted.since AND s.event_at < wanted.until
-     WHERE s.outcome <> 'skipped'
-     GROUP BY 1, 2
+    SELECT wanted.saver_id, used.day, used.cents
+      FROM unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[]) AS wanted (saver_id, since, until)
+     CROSS JOIN LATERAL (
+               SELECT (s.event_at AT TIME ZONE 'Africa/Nairobi')::date AS day,
+                      sum(s.round_up_cents - coalesce(s.undone_cents, 0))::bigint AS cents
+                 FROM savings.spends AS s
+                WHERE s.saver_id = wanted.saver_id AND s.event_at >= wanted.since AND s.event_at < wanted.until
+                  AND s.outcome <> 'skipped'
+                GROUP BY 1
+           ) AS used
 """
 
 # One statement for all that follows from a decision: each costs a round trip, and this is the hottest write there is.
@@ -139,12 +142,13 @@ class UsedDay:
 
 
 async def find_spends_of_receipts(tx: Tx, *, receipts: Sequence[str]) -> list[SpendRow]:
-    """Return every saver's recorded spends with these receipts."""
-    return await tx.fetch_all(SpendRow, FIND_SPENDS_OF_RECEIPTS, list(receipts))
+    """Return every saver's recorded spends with these receipts, by saver."""
+    found = await tx.fetch_all(SpendRow, FIND_SPENDS_OF_RECEIPTS, list(receipts))
+    return sorted(found, key=lambda spend: spend.saver_id)
 
 
 async def sum_used(tx: Tx, *, windows: Sequence[tuple[UUID, datetime, datetime]]) -> list[UsedDay]:
-    """Return day by day what round-ups took, for each (saver, since, until)."""
+    """Return day by day what round-ups took, for each (saver, since, until); each saver is asked for once."""
     savers, sinces, untils = ([window[place] for window in windows] for place in range(3))
     return await tx.fetch_all(UsedDay, SUM_USED, savers, sinces, untils)
 

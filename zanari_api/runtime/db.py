@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import lru_cache
+from inspect import signature
 from typing import Final, LiteralString, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -29,6 +30,13 @@ SET_STATEMENT_TIMEOUT: Final[LiteralString] = "SELECT set_config('statement_time
 CLOSE_TIMEOUT_S: Final = 3.0
 STATEMENTS_KEPT: Final = 100
 """As many prepared statements a connection keeps; none behind a pooler, where the next transaction has another."""
+
+# A plan that is kept may have been made when the tables were small, and be used when they have grown: then it must not
+# read one whole. Where there is no index to use, Postgres does so all the same.
+PLAN_ONCE_BY_KEYS: Final = (
+    "SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_seqscan = off;"
+    " SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off;"
+)
 
 log = structlog.get_logger(__name__)
 
@@ -130,10 +138,11 @@ def _build(row: Callable[..., Row], records: Sequence[asyncpg.Record]) -> list[R
 
 @lru_cache(maxsize=1024)
 def _fields(row: Callable[..., object]) -> tuple[str, ...] | None:
-    """Return what a row class takes by position, in order; None where that is not told or not all."""
-    if not is_dataclass(row) or any(field.kw_only or not field.init for field in fields(row)):
+    """Return what a row class takes by position, in order; None where that is not all of its fields."""
+    if not is_dataclass(row) or any(field.kw_only for field in fields(row)):
         return None
-    return tuple(field.name for field in fields(row))
+    names = tuple(field.name for field in fields(row))
+    return names if names == tuple(signature(cast("Callable[..., object]", row)).parameters) else None
 
 
 class Tx:
@@ -285,8 +294,8 @@ class Database:
         """Open a READ COMMITTED transaction as `role`, for `saver_id` where row level security needs one.
 
         `lock_patience_ms` bounds the wait for each lock; without it a statement's own limit does.
-        `reuse_plans` has Postgres plan each statement for all arguments, once: for what runs so often that planning
-        it for each call's own arguments costs as much as running it.
+        `reuse_plans` has Postgres plan each statement for all arguments, once, and find rows by keys alone: for what
+        runs so often that planning it for each call's own arguments costs as much as running it.
 
         Commits when the block ends, rolls back when it raises. Raises DatabaseUnavailable when the
         database cannot be reached, or goes away meanwhile, or is held.
@@ -298,7 +307,7 @@ class Database:
         if self._pool is None:
             raise DatabaseUnavailable("The database pool is not open.")
         patience = "" if lock_patience_ms is None else f" SET LOCAL lock_timeout = {lock_patience_ms:d};"
-        plans = " SET LOCAL plan_cache_mode = force_generic_plan;" if reuse_plans else ""
+        plans = f" {PLAN_ONCE_BY_KEYS}" if reuse_plans else ""
         try:
             async with self._lent(self._pool) as connection:
                 try:
